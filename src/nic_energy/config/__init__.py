@@ -1,0 +1,188 @@
+"""The configuration: validated once, typed from then on.
+
+`resolve` takes the merged mapping (config.yaml and overlays), checks it against the schema and
+the networks table, and returns a `Config`. `Config.settings()` is the part of it that can change
+a measured number: it goes into every trace and decides what has to be measured again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nic_energy.config.networks import Network, read_networks
+from nic_energy.config.schema import check, project_root, read_schema, with_defaults
+from nic_energy.errors import ConfigError
+
+__all__ = ["Config", "Images", "Network", "Protocol", "project_root", "read_networks", "resolve"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The keys under `protocol`; see the schema for their meaning."""
+
+    idle_s: float
+    idle_kind: str
+    preheat_celsius: float | None
+    preheat_max_s: float
+    settle_s: float
+    settle_kelvin: float
+    temperature_band_celsius: float
+    min_duration_s: float
+    lead_in_s: float
+    sampling_hz: float
+    confidence: float
+    relative_width: float
+    interval: str
+    min_repetitions: int
+    max_repetitions: int
+
+
+@dataclass(frozen=True)
+class Images:
+    """The keys under `images`; see the schema for their meaning."""
+
+    collection: str
+    source: str
+    path: str | None
+    url: str | None
+    md5: str | None
+    count: int | None
+    pixel_sum: list[int] | None
+    select: int | list[str] | None
+    max_side: int | None
+    max_megapixels: float
+
+
+@dataclass(frozen=True)
+class Config:
+    """A valid configuration. `points` are the (network, quality) pairs to measure."""
+
+    document: Mapping[str, Any]
+    protocol: Protocol
+    images: Images
+    networks: Mapping[str, Network]
+    points: tuple[tuple[str, int], ...]
+
+    @property
+    def setup(self) -> str:
+        """Label of the set-up."""
+        return str(self.document["setup"])
+
+    @property
+    def parts(self) -> list[str]:
+        """Parts of the codec to measure."""
+        return list(self.document["parts"])
+
+    def settings(self) -> dict[str, Any]:
+        """The run settings that can change the measured number of a modality, ready for JSON.
+
+        The idle reference has settings of its own (`idle_settings`): a new one joins at the
+        energy row and re-measures nothing.
+        """
+        keys = ("deterministic", "precision", "weights", "seed")
+        protocol = {k: v for k, v in asdict(self.protocol).items() if k not in IDLE_AND_ANALYSIS}
+        return _plain(
+            {**self._meter(), **{k: self.document[k] for k in keys}, "protocol": protocol}
+        )
+
+    def idle_settings(self) -> dict[str, Any]:
+        """The run settings that can change the idle reference, ready for JSON."""
+        keys = ("idle_s", "idle_kind", "sampling_hz")
+        return _plain({**self._meter(), "protocol": {k: getattr(self.protocol, k) for k in keys}})
+
+    def _meter(self) -> dict[str, Any]:
+        settings = {key: self.document[key] for key in ("device", "meter", "test_switch")}
+        if self.document["meter"] == "cpu_load":
+            settings["cpu_load"] = dict(self.document["cpu_load"])
+        return settings
+
+
+IDLE_AND_ANALYSIS = ("idle_s", "idle_kind", "temperature_band_celsius")
+
+
+def _plain(value: Any) -> Any:
+    """Equal numbers spelled alike: 5.0 and 5 are one setting."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def resolve(document: Mapping[str, Any], networks_table: Path | None = None) -> Config:
+    """Validate a merged configuration and fill in the defaults.
+
+    Args:
+        document: the configuration as read from YAML.
+        networks_table: networks.tsv; by default the project's.
+
+    Raises:
+        ConfigError: names every wrong key with what is allowed.
+    """
+    schema = read_schema()
+    check(schema, document)
+    filled = with_defaults(schema, document)
+    check(schema, filled)
+    networks = read_networks(networks_table or project_root() / "config" / "networks.tsv")
+    config = Config(
+        document=filled,
+        protocol=Protocol(**filled["protocol"]),
+        images=Images(**filled["images"]),
+        networks=networks,
+        points=_points(filled["networks"], networks),
+    )
+    _check_together(config)
+    return config
+
+
+def _points(
+    entries: list[dict[str, Any]], networks: Mapping[str, Network]
+) -> tuple[tuple[str, int], ...]:
+    points: list[tuple[str, int]] = []
+    for index, entry in enumerate(entries):
+        name, wanted = entry["name"], entry["qualities"]
+        if name not in networks:
+            raise ConfigError(
+                f"networks.{index}.name: {name!r} is no network of config/networks.tsv; "
+                f"there are {', '.join(networks)}."
+            )
+        offered = networks[name].qualities
+        for quality in offered if wanted == "all" else wanted:
+            if quality not in offered:
+                raise ConfigError(
+                    f"networks.{index}.qualities: {name} has no quality level {quality}; "
+                    f"it has {', '.join(map(str, offered))}."
+                )
+            if (name, quality) in points:
+                raise ConfigError(f"networks.{index}: {name} quality {quality} stands there twice.")
+            points.append((name, quality))
+    return tuple(points)
+
+
+METERS_OF_DEVICE = {"cuda": ("nvml",), "cpu": ("rapl", "cpu_load"), "virtual": ("virtual",)}
+
+
+def _check_together(config: Config) -> None:
+    """Rules between keys, which a JSON schema cannot say clearly."""
+    document, protocol, images = config.document, config.protocol, config.images
+    device, meter = document["device"].split(":")[0], document["meter"]
+    allowed = METERS_OF_DEVICE[device]
+    if meter not in allowed and not (document["test_switch"] and meter == "nvml"):
+        raise ConfigError(
+            f"meter: {meter} does not meter what runs on device {document['device']}, so its "
+            f"joules would be another device's. For this device: {' or '.join(allowed)}."
+        )
+    if protocol.max_repetitions < protocol.min_repetitions:
+        raise ConfigError(
+            f"protocol.max_repetitions: {protocol.max_repetitions} is less than "
+            f"protocol.min_repetitions ({protocol.min_repetitions})."
+        )
+    if images.source in ("folder", "zip") and not images.path:
+        raise ConfigError(f"images.path: must be given for images.source {images.source}.")
+    if images.source == "url" and not images.url:
+        raise ConfigError("images.url: must be given for images.source url.")
+    if document["cpu_load"]["full_w"] <= document["cpu_load"]["idle_w"]:
+        raise ConfigError("cpu_load.full_w: must be more than cpu_load.idle_w.")

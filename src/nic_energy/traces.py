@@ -1,0 +1,358 @@
+"""The trace: raw samples of one modality (or of idle) with the marks that explain them.
+
+One Parquet file a trace. A row is a sample; every column carries its unit in the Parquet field
+metadata; everything else (windows, settings, device, session) is one JSON document under the
+key `nic_energy` of the file metadata. A trace explains itself: all that comes after the
+measurement can be rebuilt from it on a machine without a GPU.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nic_energy.errors import StoreError
+from nic_energy.files import atomic_path
+
+SCHEMA_VERSION = "1.0"
+METADATA_KEY = b"nic_energy"
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A sample column: its name, Arrow type, unit ("" = none) and meaning."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    description: str
+
+
+SAMPLE_COLUMNS: tuple[Column, ...] = (
+    Column("time_s", pa.float64(), "s", "CLOCK_MONOTONIC at the middle of the reading"),
+    Column("read_duration_s", pa.float64(), "s", "how long the reading took"),
+    Column("wall_time_s", pa.float64(), "s", "Unix time at the middle of the reading"),
+    Column("power_instant_w", pa.float64(), "W", "NVML field 186, current power"),
+    Column("power_average_w", pa.float64(), "W", "NVML field 185, 1 s moving average"),
+    Column("power_legacy_w", pa.float64(), "W", "nvmlDeviceGetPowerUsage"),
+    Column("power_rapl_w", pa.float64(), "W", "RAPL counter difference since the last sample"),
+    Column("power_load_w", pa.float64(), "W", "estimate from processor load since the last sample"),
+    Column("energy_counter_j", pa.float64(), "J", "cumulative energy counter of the meter"),
+    Column("power_instant_time_us", pa.int64(), "us", "time stamp that NVML gives field 186"),
+    Column("power_average_time_us", pa.int64(), "us", "time stamp that NVML gives field 185"),
+    Column("temperature_c", pa.float64(), "degC", "GPU core temperature"),
+    Column("utilization_percent", pa.float64(), "%", "GPU utilisation, or processor load"),
+    Column("memory_utilization_percent", pa.float64(), "%", "GPU memory utilisation"),
+    Column("sm_clock_mhz", pa.float64(), "MHz", "SM clock"),
+    Column("memory_clock_mhz", pa.float64(), "MHz", "memory clock"),
+    Column("performance_state", pa.int16(), "", "performance state, 0 = P0 = fastest"),
+    Column("throttle_reasons", pa.int64(), "", "NVML clocks event reasons, a bit mask"),
+    Column("memory_used_bytes", pa.int64(), "B", "device memory in use"),
+    Column("throttle_power_cap_ns", pa.int64(), "ns", "NVML field 74, cumulative"),
+    Column("throttle_thermal_policy_ns", pa.int64(), "ns", "NVML field 75, cumulative"),
+    Column("throttle_sw_thermal_ns", pa.int64(), "ns", "NVML field 269, cumulative"),
+    Column("throttle_hw_thermal_ns", pa.int64(), "ns", "NVML field 270, cumulative"),
+    Column("throttle_power_brake_ns", pa.int64(), "ns", "NVML field 271, cumulative"),
+)
+SAMPLE_COLUMN_NAMES: tuple[str, ...] = tuple(column.name for column in SAMPLE_COLUMNS)
+
+Sample = Mapping[str, float | int | None]
+"""One reading: column name to value; a value that the device does not offer is None, never 0."""
+
+
+@dataclass(frozen=True)
+class PowerField:
+    """A power column that the meter fills, and how its values come about.
+
+    `kind` is `instant` (power now), `average` (moving average over `averaging_window_s`) or
+    `interval_mean` (mean since the previous sample). `lag_s` is how far the value trails its
+    time stamp where that is known: half the averaging window for a moving average.
+    """
+
+    column: str
+    kind: Literal["instant", "average", "interval_mean"]
+    averaging_window_s: float | None = None
+    lag_s: float | None = None
+
+
+@dataclass(frozen=True)
+class MeterInfo:
+    """What was metered, by what, and which columns hold power.
+
+    `power_fields` are in order of preference: the first is the default choice. `counter` says
+    whether `energy_counter_j` is filled.
+    """
+
+    meter: str
+    source: str
+    device_name: str
+    device_uuid: str
+    driver: str
+    power_fields: tuple[PowerField, ...]
+    counter: bool
+    temperature: bool
+    slowdown_temperature_c: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def power_field(self, column: str) -> PowerField:
+        """The field of that column name; "auto" is the preferred one.
+
+        Raises:
+            KeyError: the meter has no such field.
+        """
+        for candidate in self.power_fields:
+            if column in ("auto", candidate.column):
+                return candidate
+        raise KeyError(column)
+
+
+@dataclass(frozen=True)
+class Window:
+    """One measurement window: M executions back to back between two device synchronisations.
+
+    `start_s` and `end_s` are CLOCK_MONOTONIC. `flags` name what is wrong with the window; one
+    with flags in `INADMISSIBLE` is kept here and left out of the mean.
+    """
+
+    index: int
+    start_s: float
+    end_s: float
+    executions: int
+    flags: tuple[str, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the window in s."""
+        return self.end_s - self.start_s
+
+    @property
+    def admissible(self) -> bool:
+        """Whether the window enters the mean."""
+        return not INADMISSIBLE.intersection(self.flags)
+
+
+INADMISSIBLE = frozenset({"window_too_short", "too_few_samples"})
+"""Window flags that keep a window out of the mean."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A marked stretch of the trace that is not a window (preheat, lead_in, idle)."""
+
+    phase: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """The image of a modality; `pixels` is S of Eq. (2), without padding."""
+
+    image: str
+    sha256: str
+    width: int
+    height: int
+    padded_width: int
+    padded_height: int
+
+    @property
+    def pixels(self) -> int:
+        """S of Eq. (2): width times height, unpadded."""
+        return self.width * self.height
+
+    @property
+    def padded_pixels(self) -> int:
+        """What the network really processes."""
+        return self.padded_width * self.padded_height
+
+
+@dataclass(frozen=True)
+class Modality:
+    """What ran: part of the codec, network, quality, level, image."""
+
+    part: str
+    network: str
+    quality: int
+    level: str
+    image: ImageInfo
+
+
+@dataclass(frozen=True)
+class TraceMeta:
+    """Everything about a trace that is not a sample.
+
+    `settings` are the run settings that can change a measured number; `settings_digest` is
+    their digest. `idle_power_w` holds the mean idle power per power column (and under
+    `energy_counter_j` that of the counter) that the stopping rule used. `outcome` is `accepted`
+    or `failed`; a failed attempt says why in `error`.
+    """
+
+    kind: Literal["modality", "idle"]
+    outcome: Literal["accepted", "failed"]
+    setup: str
+    source: str
+    session: str
+    created_utc: str
+    settings: Mapping[str, Any]
+    settings_digest: str
+    code_fingerprint: str
+    meter: MeterInfo
+    modality: Modality | None = None
+    windows: tuple[Window, ...] = ()
+    intervals: tuple[Interval, ...] = ()
+    idle_kind: str | None = None
+    idle_power_w: Mapping[str, float] = field(default_factory=dict)
+    preheat: Mapping[str, Any] = field(default_factory=dict)
+    stopping: Mapping[str, Any] = field(default_factory=dict)
+    sampler: Mapping[str, Any] = field(default_factory=dict)
+    run: Mapping[str, Any] = field(default_factory=dict)
+    bpp: float | None = None
+    psnr_db: float | None = None
+    flags: tuple[str, ...] = ()
+    error: str | None = None
+    schema_version: str = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Samples and metadata. `samples` has the columns of `SAMPLE_COLUMNS`, in time order."""
+
+    samples: pa.Table
+    meta: TraceMeta
+
+    def column(self, name: str) -> FloatArray:
+        """A sample column as float64, shape (samples,); missing values are NaN."""
+        return np.asarray(
+            self.samples.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float
+        )
+
+
+def samples_table(samples: Sequence[Sample]) -> pa.Table:
+    """Build the sample table of a trace from readings; missing keys become null."""
+    arrays = [
+        pa.array([sample.get(column.name) for sample in samples], type=column.type)
+        for column in SAMPLE_COLUMNS
+    ]
+    return pa.table(arrays, schema=sample_schema())
+
+
+def sample_schema() -> pa.Schema:
+    """Arrow schema of the sample columns, units and descriptions in the field metadata."""
+    return pa.schema(
+        [
+            pa.field(
+                column.name,
+                column.type,
+                metadata={"unit": column.unit, "description": column.description},
+            )
+            for column in SAMPLE_COLUMNS
+        ]
+    )
+
+
+def write_trace(path: Path, trace: Trace) -> None:
+    """Write a trace, whole or not at all.
+
+    A column `window` (null outside the windows) is added to the samples, for reading by eye;
+    idle traces get the columns `kind` and `session` instead.
+
+    Raises:
+        StoreError: the file could not be written.
+    """
+    document = json.dumps(dataclasses.asdict(trace.meta), sort_keys=True)
+    table = _annotated(trace)
+    table = table.replace_schema_metadata({METADATA_KEY: document.encode()})
+    with atomic_path(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
+
+
+def _annotated(trace: Trace) -> pa.Table:
+    table, count = trace.samples, trace.samples.num_rows
+    if trace.meta.kind == "idle":
+        for name, value in (("kind", trace.meta.idle_kind), ("session", trace.meta.session)):
+            table = table.append_column(name, pa.array([value] * count, type=pa.string()))
+        return table
+    time_s = trace.column("time_s")
+    window: list[int | None] = [None] * count
+    for mark in trace.meta.windows:
+        inside = np.flatnonzero((time_s >= mark.start_s) & (time_s <= mark.end_s))
+        for row in inside:
+            window[row] = mark.index
+    return table.append_column("window", pa.array(window, type=pa.int32()))
+
+
+def read_meta(path: Path) -> TraceMeta:
+    """Read only the metadata of a trace.
+
+    Raises:
+        StoreError: the file is no trace, is truncated, or has another schema version.
+    """
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(_unreadable(path, error)) from error
+    return _meta_from(path, metadata)
+
+
+def read_trace(path: Path) -> Trace:
+    """Read a trace.
+
+    Raises:
+        StoreError: the file is no trace, is truncated, or has another schema version.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(_unreadable(path, error)) from error
+    meta = _meta_from(path, table.schema.metadata or {})
+    missing = [name for name in SAMPLE_COLUMN_NAMES if name not in table.column_names]
+    if missing:
+        raise StoreError(f"{path}: not a whole trace, columns missing: {', '.join(missing)}.")
+    return Trace(table.select(list(SAMPLE_COLUMN_NAMES)), meta)
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    return (
+        f"{path}: cannot be read as a Parquet trace ({error}). If it is truncated, delete it and "
+        "run again: an accepted attempt in the raw store is linked, not measured again."
+    )
+
+
+def _meta_from(path: Path, metadata: Mapping[bytes, bytes]) -> TraceMeta:
+    if METADATA_KEY not in metadata:
+        raise StoreError(f"{path}: not a nic-energy trace (no `nic_energy` metadata).")
+    document = json.loads(metadata[METADATA_KEY])
+    version = str(document.get("schema_version"))
+    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise StoreError(
+            f"{path}: trace schema version {version}, but this nic-energy reads "
+            f"{SCHEMA_VERSION}. Use the release that wrote it."
+        )
+    return meta_from_document(document)
+
+
+def meta_from_document(document: Mapping[str, Any]) -> TraceMeta:
+    """Rebuild the metadata from its JSON document; unknown keys of later versions are ignored."""
+    values = {f.name: document[f.name] for f in dataclasses.fields(TraceMeta) if f.name in document}
+    meter = dict(values["meter"])
+    meter["power_fields"] = tuple(PowerField(**item) for item in meter["power_fields"])
+    values["meter"] = MeterInfo(**meter)
+    if values.get("modality"):
+        modality = dict(values["modality"])
+        modality["image"] = ImageInfo(**modality["image"])
+        values["modality"] = Modality(**modality)
+    values["windows"] = tuple(
+        Window(**{**item, "flags": tuple(item["flags"])}) for item in values.get("windows", ())
+    )
+    values["intervals"] = tuple(Interval(**item) for item in values.get("intervals", ()))
+    values["flags"] = tuple(values.get("flags", ()))
+    return TraceMeta(**values)
