@@ -82,14 +82,16 @@ class Config:
         """
         keys = ("deterministic", "precision", "weights", "seed")
         protocol = {k: v for k, v in asdict(self.protocol).items() if k not in IDLE_AND_ANALYSIS}
-        return _plain(
-            {**self._meter(), **{k: self.document[k] for k in keys}, "protocol": protocol}
-        )
+        run = {key: self.document[key] for key in keys}
+        settings: dict[str, Any] = _plain({**self._meter(), **run, "protocol": protocol})
+        return settings
 
     def idle_settings(self) -> dict[str, Any]:
         """The run settings that can change the idle reference, ready for JSON."""
         keys = ("idle_s", "idle_kind", "sampling_hz")
-        return _plain({**self._meter(), "protocol": {k: getattr(self.protocol, k) for k in keys}})
+        protocol = {key: getattr(self.protocol, key) for key in keys}
+        settings: dict[str, Any] = _plain({**self._meter(), "protocol": protocol})
+        return settings
 
     def _meter(self) -> dict[str, Any]:
         settings = {key: self.document[key] for key in ("device", "meter", "test_switch")}
