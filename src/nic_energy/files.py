@@ -36,7 +36,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise StoreError(_explain(path, error)) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def _explain(path: Path, error: OSError) -> str:

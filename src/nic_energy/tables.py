@@ -165,7 +165,9 @@ def read_csv(path: Path, required: Sequence[str] = ()) -> pd.DataFrame:
         InputError: the file cannot be read or lacks a required column.
     """
     try:
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(
+            path, keep_default_na=False, na_values=[""], float_precision="round_trip"
+        )
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a CSV table ({error}).") from error
     missing = [name for name in required if name not in table.columns]

@@ -22,6 +22,7 @@ class Protocol:
     """The keys under `protocol`; see the schema for their meaning."""
 
     idle_s: float
+    idle_settle_max_s: float
     idle_kind: str
     preheat_celsius: float | None
     preheat_max_s: float
@@ -88,7 +89,7 @@ class Config:
 
     def idle_settings(self) -> dict[str, Any]:
         """The run settings that can change the idle reference, ready for JSON."""
-        keys = ("idle_s", "idle_kind", "sampling_hz")
+        keys = ("idle_s", "idle_settle_max_s", "idle_kind", "sampling_hz")
         protocol = {key: getattr(self.protocol, key) for key in keys}
         settings: dict[str, Any] = _plain({**self._meter(), "protocol": protocol})
         return settings
@@ -100,7 +101,7 @@ class Config:
         return settings
 
 
-IDLE_AND_ANALYSIS = ("idle_s", "idle_kind", "temperature_band_celsius")
+IDLE_AND_ANALYSIS = ("idle_s", "idle_settle_max_s", "idle_kind", "temperature_band_celsius")
 
 
 def _plain(value: Any) -> Any:

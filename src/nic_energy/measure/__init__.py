@@ -1,1 +1,1 @@
-"""Measure."""
+"""Runs idle references and modalities on a device and keeps what they give."""

@@ -1,0 +1,80 @@
+# make demo   the whole workflow on any machine, in minutes, with estimated joules
+# make run    the lab campaign on an NVIDIA GPU (config/config.yaml)
+# make test   the tests    make check   format, lint, types, layers, workflow lint, tests
+#
+# Without an NVIDIA GPU, a smaller torch:
+#   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONWARNINGS := ignore::FutureWarning
+TORCH_INDEX ?=
+SNAKEMAKE := snakemake --cores 1 --resources gpu=1
+
+.PHONY: setup demo run plan tables test check format lint types bench docs lock clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: envs/lock.txt envs/lock-cuda.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else "nic-energy needs Python 3.11 or 3.12 (CompressAI has no build for %d.%d): make setup PYTHON=/path/to/python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+ifeq ($(TORCH_INDEX),)
+	@echo "Installing the pinned environment (about 6 GB with CUDA, some minutes) ..."
+	$(BIN)/python -m pip install --progress-bar on -r envs/lock.txt -r envs/lock-cuda.txt
+else
+	@echo "Installing the pinned environment with torch from $(TORCH_INDEX) ..."
+	$(BIN)/python -m pip install --progress-bar on $$(grep -hE '^(torch|torchvision)==' envs/lock.txt) --index-url $(TORCH_INDEX)
+	$(BIN)/python -m pip install --progress-bar on -r envs/lock.txt
+endif
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready envs/lock-dev.txt
+	$(BIN)/python -m pip install --progress-bar on -r envs/lock-dev.txt
+	@touch $@
+
+demo: setup
+	$(SNAKEMAKE) --configfile config/demo.yaml
+	@nic-energy show results/demo
+
+run: setup
+	$(SNAKEMAKE)
+	@nic-energy show results/lab
+
+plan: setup
+	@nic-energy plan config/config.yaml
+
+tables: setup
+	$(SNAKEMAKE) tables --config allow_missing=true
+
+test: $(VENV)/.ready-dev
+	pytest --numprocesses 2 --dist loadscope --cov --cov-report= --cov-report=term:skip-covered --cov-fail-under=85
+
+check: $(VENV)/.ready-dev format lint types test
+
+format: $(VENV)/.ready-dev
+	ruff format --check
+	snakefmt --check Snakefile rules
+
+lint: $(VENV)/.ready-dev
+	ruff check
+	lint-imports
+	snakemake --lint
+
+types: $(VENV)/.ready-dev
+	mypy
+
+bench: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.ready-dev
+	$(BIN)/python docs/generate.py
+
+lock: $(VENV)/.ready-dev
+	$(BIN)/python envs/make_lock.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage*
+	@echo "results/ and .snakemake/ are kept; remove them by hand if you mean it."

@@ -1,0 +1,47 @@
+# nic-energy: the processing energy of neural image compression, measured and modelled.
+#
+#   results/images/{collection}/{image}.png                                 prepared images
+#   results/{setup}/reference/idle.parquet, environment.json                idle reference
+#   results/{setup}/raw/                                                    every attempt, append-only
+#   results/{setup}/traces/{part}/{network}/q{quality}/{image}.parquet      accepted traces
+#   results/{setup}/energy.csv, models/, figures/, report.html              what follows from them
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/images.smk"
+include: "rules/reference.smk"
+include: "rules/measure.smk"
+include: "rules/complexity.smk"
+include: "rules/energy.smk"
+include: "rules/models.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    tables,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.write_report.output,
+        rules.measure_idle.output if MEASURING else [],
+
+
+rule tables:
+    input:
+        rules.build_energy.output,
+        rules.fit_energy_models.output,
+        rules.fit_complexity_models.output,
+
+
+onstart:
+    shell("nic-energy plan --config-json {PLAN_CONFIG:q}")

@@ -1,0 +1,118 @@
+# The validated configuration, and the functions that say what a campaign consists of.
+
+import json
+import shlex
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from nic_energy import fingerprint
+from nic_energy.campaign import keys, trace_path
+from nic_energy.config import resolve
+from nic_energy.errors import ConfigError
+from nic_energy.files import canonical_json
+from nic_energy.images.index import read_index
+
+try:
+    CAMPAIGN = resolve(config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+SETUP = CAMPAIGN.setup
+METER = CAMPAIGN.document["meter"]
+COLLECTION = CAMPAIGN.images.collection
+MEASURED = CAMPAIGN.document["energy_table"] is None
+RESULTS = f"results/{SETUP}"
+MEASURING = MEASURED and not CAMPAIGN.document["allow_missing"]
+PLAN_CONFIG = json.dumps(config)
+IMAGES_CONFIG = canonical_json(CAMPAIGN.document["images"])
+RUN_SETTINGS = canonical_json(CAMPAIGN.settings())
+CONDA = "../envs/nic-energy.yaml"
+
+
+wildcard_constraints:
+    image="[A-Za-z0-9_][A-Za-z0-9._-]*",
+    network="[A-Za-z0-9][A-Za-z0-9._-]*",
+    quality="[0-9]+",
+    part="[a-z_]+",
+
+
+def image_sources():
+    """Files that the image index is made from: the archive, or the images of a folder."""
+    images = CAMPAIGN.images
+    if images.source == "url":
+        return [f"results/images/{COLLECTION}/archive.zip"]
+    if images.source == "zip":
+        return [images.path]
+    if images.source == "folder":
+        return sorted(str(path) for path in Path(images.path).glob("*") if path.is_file())
+    return []
+
+
+def archive_option():
+    """The option that names the archive, where there is one."""
+    if CAMPAIGN.images.source in ("url", "zip"):
+        return shlex.join(["--archive", image_sources()[0]])
+    return ""
+
+
+def image_source(wildcards):
+    """The file that one image comes from; an archive is ancient, the index vouches for it."""
+    if CAMPAIGN.images.source in ("url", "zip"):
+        return ancient(image_sources())
+    if CAMPAIGN.images.source == "folder":
+        return [image_entry(wildcards).member]
+    return []
+
+
+def image_entry(wildcards):
+    """The row of the image index for an image."""
+    index = checkpoints.index_images.get().output.index
+    return next(entry for entry in read_index(Path(index)) if entry.image == wildcards.image)
+
+
+def image_digest(wildcards):
+    """Digest of an image's source: a changed image is prepared again, an unchanged one not."""
+    return image_entry(wildcards).source_sha256
+
+
+def campaign_traces(wildcards):
+    """Traces of the campaign; none with `allow_missing`, which measures nothing."""
+    if not MEASURING:
+        return []
+    index = checkpoints.index_images.get().output.index
+    images = [entry.image for entry in read_index(Path(index))]
+    return [str(trace_path(SETUP, *key)) for key in keys(CAMPAIGN, images)]
+
+
+def figures():
+    """Figures of the report; the power trace needs traces."""
+    networks = sorted({name for name, _ in CAMPAIGN.points})
+    names = ["power_trace"] if MEASURED else []
+    names += [f"energy_over_pixels_{network}" for network in networks] + ["slope_over_mac"]
+    return [f"{RESULTS}/figures/{name}.svg" for name in names]
+
+
+def run_options():
+    """Options of `nic-energy measure` that change where things lie, never what is measured."""
+    document = CAMPAIGN.document
+    options = ["--power-field", document["power_field"]]
+    if document["weights_dir"]:
+        options += ["--weights-dir", document["weights_dir"]]
+    if document["remeasure"]:
+        options += ["--fresh"]
+    return " ".join(shlex.quote(option) for option in options)
+
+
+def measurement_params(wildcards):
+    """What makes a measurement stale: settings, measuring code, row of the networks table."""
+    return canonical_json(
+        {
+            "settings": CAMPAIGN.settings(),
+            "code": fingerprint.of_measurement(METER),
+            "network": fingerprint.of_network(CAMPAIGN.networks[wildcards.network]),
+        }
+    )
+
+
+RUN_OPTIONS = run_options()

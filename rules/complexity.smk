@@ -1,0 +1,18 @@
+# Multiply-accumulate operations of every network and quality of the networks table.
+
+
+rule count_macs:
+    input:
+        networks=workflow.source_path("../config/networks.tsv"),
+    output:
+        summary="results/complexity.csv",
+        layers="results/complexity_layers.csv",
+    log:
+        "logs/count_macs.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    script:
+        "../workflow/scripts/count_macs.py"

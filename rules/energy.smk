@@ -1,0 +1,26 @@
+# Traces to energies, by Eq. (1): from the traces alone, so that another estimator measures nothing.
+
+
+rule build_energy:
+    input:
+        traces=campaign_traces,
+        idle=rules.measure_idle.output.idle if MEASURING else [],
+        index=f"results/images/{COLLECTION}/index.csv" if MEASURED else [],
+        table=CAMPAIGN.document["energy_table"] or [],
+    output:
+        energy=f"{RESULTS}/energy.csv",
+        parquet=f"{RESULTS}/energy.parquet",
+        estimators=f"{RESULTS}/energy_estimators.csv",
+        missing=f"{RESULTS}/missing.csv",
+    log:
+        f"logs/{SETUP}/build_energy.log",
+    conda:
+        CONDA
+    params:
+        config=PLAN_CONFIG,
+        index=f"results/images/{COLLECTION}/index.csv",
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../workflow/scripts/build_energy.py"

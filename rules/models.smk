@@ -1,0 +1,40 @@
+# Energy over pixels, Eq. (2) and (3), and its slope over complexity (paper, sections 4 and 5).
+
+
+rule fit_energy_models:
+    input:
+        energy=rules.build_energy.output.energy,
+    output:
+        models=f"{RESULTS}/models/energy_models.csv",
+        folds=f"{RESULTS}/models/folds.csv",
+    log:
+        f"logs/{SETUP}/fit_energy_models.log",
+    conda:
+        CONDA
+    params:
+        config=PLAN_CONFIG,
+        folds=CAMPAIGN.document["cross_validation_folds"],
+        seed=CAMPAIGN.document["seed"],
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/fit_energy_models.py"
+
+
+rule fit_complexity_models:
+    input:
+        models=rules.fit_energy_models.output.models,
+        complexity=rules.count_macs.output.summary,
+        published=workflow.source_path("../resources/paper_table1.csv"),
+    output:
+        f"{RESULTS}/models/complexity_models.csv",
+    log:
+        f"logs/{SETUP}/fit_complexity_models.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/fit_complexity_models.py"

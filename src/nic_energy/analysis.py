@@ -1,0 +1,54 @@
+"""From the configuration and what lies under results/ to the energy tables."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nic_energy.campaign import keys, trace_path
+from nic_energy.config import Config
+from nic_energy.energy.build import EnergyTables, build_energy, from_table
+from nic_energy.images.index import read_index
+from nic_energy.store import RawStore, modality_key
+
+
+def energy_tables(config: Config, index: Path) -> EnergyTables:
+    """The energy tables of a campaign, from its traces or from the table that was brought.
+
+    Args:
+        index: index.csv of the images; not read with `energy_table`.
+    """
+    document = config.document
+    if document["energy_table"]:
+        return from_table(Path(document["energy_table"]), config.networks, config.setup)
+    folder = Path("results") / config.setup
+    present, missing = [], []
+    for key in keys(config, [entry.image for entry in read_index(index)]):
+        path = trace_path(config.setup, *key)
+        if path.exists():
+            present.append(path)
+        else:
+            missing.append(_missing(config.setup, RawStore(folder), key))
+    return build_energy(
+        present,
+        folder / "reference" / "idle.parquet",
+        expected_settings=config.settings(),
+        estimator=document["estimator"],
+        power_field=document["power_field"],
+        setup=config.setup,
+        missing=missing,
+        temperature_band_celsius=config.protocol.temperature_band_celsius,
+    )
+
+
+def _missing(setup: str, store: RawStore, key: tuple[str, str, int, str]) -> Mapping[str, Any]:
+    part, network, quality, image = key
+    failed = [a for a in store.attempts(modality_key(*key)) if a.meta.outcome == "failed"]
+    return {
+        "setup": setup,
+        "part": part,
+        "network": network,
+        "quality": quality,
+        "image": image,
+        "failed_attempts": len(failed),
+        "last_error": failed[0].meta.error if failed else None,
+    }

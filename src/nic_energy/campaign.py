@@ -1,0 +1,151 @@
+"""A campaign as a list of modalities: what is done, what is stale, how long it takes."""
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from nic_energy.config import Config
+from nic_energy.errors import StoreError
+from nic_energy.files import write_json
+from nic_energy.store import modality_key
+from nic_energy.traces import read_meta
+
+WARM_UP_S = 8.0
+"""Starting a process, importing torch and loading a network, roughly."""
+
+
+def trace_path(setup: str, part: str, network: str, quality: int, image: str) -> Path:
+    """The trace of a modality, relative to the working directory."""
+    return (
+        Path("results")
+        / setup
+        / "traces"
+        / f"{modality_key(part, network, quality, image)}.parquet"
+    )
+
+
+def keys(config: Config, images: Sequence[str]) -> list[tuple[str, str, int, str]]:
+    """All modalities of a campaign: (part, network, quality, image)."""
+    return [
+        (part, network, quality, image)
+        for part in config.parts
+        for network, quality in config.points
+        for image in images
+    ]
+
+
+def write_plan(path: Path, config: Config, images: Sequence[str]) -> None:
+    """Write plan.json: the traces that the campaign is going to have."""
+    traces = [str(trace_path(config.setup, *key)) for key in keys(config, images)]
+    write_json(path, {"setup": config.setup, "modalities": len(traces), "traces": traces})
+
+
+def time_left(plan: Path) -> str:
+    """How far the campaign is and how long the rest takes at the present pace."""
+    traces = [Path(name) for name in json.loads(plan.read_text(encoding="utf-8"))["traces"]]
+    finished = sorted(path.stat().st_mtime for path in traces if path.exists())
+    left = len(traces) - len(finished)
+    steps = [b - a for a, b in itertools.pairwise(finished)][-20:]
+    pace = f", about {duration(left * median(steps))} left" if steps and left else ""
+    return f"{len(finished)} of {len(traces)} modalities done{pace}"
+
+
+def duration(seconds: float) -> str:
+    """A duration for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected time of a campaign in s, from the fewest to the most windows a modality."""
+
+    modality_least_s: float
+    modality_most_s: float
+
+
+def estimate(config: Config) -> Estimate:
+    """Time of one modality from the protocol: K windows of M executions with their lead-ins.
+
+    M follows from the least duration of a window, so a window takes that long whatever the
+    network, or one execution where that is longer. Preheating is not in it: it depends on how
+    warm the device still is.
+    """
+    protocol = config.protocol
+    window = 1.03 * protocol.min_duration_s + protocol.lead_in_s + 2.5 / protocol.sampling_hz
+    calibration = protocol.min_duration_s / 2
+    return Estimate(
+        WARM_UP_S + calibration + protocol.min_repetitions * window,
+        WARM_UP_S + calibration + protocol.max_repetitions * window,
+    )
+
+
+@dataclass(frozen=True)
+class State:
+    """How the traces on disk stand to the configuration.
+
+    `stale` counts the reasons why traces have to be measured again; `seconds` are what finished
+    modalities took, from their start to their file.
+    """
+
+    done: int
+    missing: int
+    stale: Mapping[str, int]
+    seconds: tuple[float, ...]
+
+
+def state(config: Config, images: Sequence[str], code_fingerprint: str) -> State:
+    """Compare every trace of the campaign with the configuration."""
+    settings = config.settings()
+    done = missing = 0
+    stale: Counter[str] = Counter()
+    seconds: list[float] = []
+    for key in keys(config, images):
+        path = trace_path(config.setup, *key)
+        if not path.exists():
+            missing += 1
+            continue
+        try:
+            meta = read_meta(path)
+        except StoreError:
+            stale["the file cannot be read"] += 1
+            continue
+        reason = difference(settings, meta.settings)
+        if not reason and meta.code_fingerprint != code_fingerprint:
+            reason = "the measuring code changed"
+        if reason:
+            stale[reason] += 1
+        else:
+            done += 1
+            seconds.append(_seconds(meta.windows, meta.intervals))
+    return State(done, missing, dict(stale), tuple(seconds))
+
+
+def _seconds(windows: Sequence[Any], intervals: Sequence[Any]) -> float:
+    marks = [*windows, *intervals]
+    if not marks:
+        return 0.0
+    return WARM_UP_S + max(m.end_s for m in marks) - min(m.start_s for m in marks)
+
+
+def difference(wanted: Mapping[str, Any], found: Mapping[str, Any], prefix: str = "") -> str:
+    """The keys in which two settings differ, as `key old -> new`; "" when they are equal."""
+    pieces = []
+    for key in sorted({*wanted, *found}):
+        new, old = wanted.get(key), found.get(key)
+        if isinstance(new, Mapping) and isinstance(old, Mapping):
+            inner = difference(new, old, f"{prefix}{key}.")
+            pieces.extend([inner] if inner else [])
+        elif new != old:
+            pieces.append(f"{prefix}{key} {old} -> {new}")
+    return ", ".join(pieces)

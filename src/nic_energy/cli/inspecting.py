@@ -1,0 +1,146 @@
+"""Commands that look at a campaign and change nothing: `plan`, `show`, `check`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nic_energy.cli.measuring import JsonObject
+from nic_energy.config import Config, resolve
+
+PATH = click.Path(path_type=Path)
+
+
+def _read_configs(paths: Sequence[Path]) -> dict[str, Any]:
+    """config.yaml and overlays merged, the later one winning, as Snakemake does it."""
+    from nic_energy.config.merge import read_merged
+
+    return read_merged(paths)
+
+
+@click.command("check")
+@click.argument("configs", nargs=-1, type=PATH, required=True)
+def check_command(configs: tuple[Path, ...]) -> None:
+    """Check configuration files (the later one overlays the earlier)."""
+    config = resolve(_read_configs(configs))
+    click.echo(f"fine: {len(config.points)} network-quality pairs for set-up {config.setup}")
+
+
+@click.command("plan")
+@click.argument("configs", nargs=-1, type=PATH)
+@click.option("--config-json", type=JsonObject(), help="The merged configuration.")
+def plan_command(configs: tuple[Path, ...], config_json: dict[str, Any] | None) -> None:
+    """Say how many modalities a campaign has, which are stale, and how long it takes."""
+    from nic_energy import fingerprint
+    from nic_energy.campaign import duration, estimate, state
+
+    config = resolve(_read_configs(configs) if config_json is None else config_json)
+    if config.document["energy_table"]:
+        click.echo(
+            f"Nothing is measured: the energies come from {config.document['energy_table']}."
+        )
+        return
+    images = _known_images(config)
+    count = len(images) if images is not None else _expected_images(config)
+    networks = {name for name, _ in config.points}
+    total = len(config.points) * len(config.parts) * count if count else None
+    click.echo(
+        f"Set-up {config.setup}: {len(config.points)} network-quality pairs of "
+        f"{len(networks)} network(s) x {count or 'an unknown number of'} images"
+        + (f" = {total} modalities." if total else ".")
+    )
+    each, left = estimate(config), total
+    if images is not None:
+        found = state(config, images, fingerprint.of_measurement(config.document["meter"]))
+        left = found.missing + sum(found.stale.values())
+        click.echo(f"{found.done} are measured, {found.missing} are missing.")
+        for reason, number in found.stale.items():
+            click.echo(f"STALE: {number} will be measured again: {reason}.")
+    if left:
+        least, most = left * each.modality_least_s, left * each.modality_most_s
+        protocol = config.protocol
+        click.echo(
+            f"About {duration(least)} for the {left} to measure when K = "
+            f"{protocol.min_repetitions} windows are enough, at most {duration(most)} at K = "
+            f"{protocol.max_repetitions}; windows of at least {protocol.min_duration_s:g} s "
+            f"(M executions), preheating apart."
+        )
+
+
+def _known_images(config: Config) -> list[str] | None:
+    from nic_energy.images import read_index
+
+    path = Path("results") / "images" / config.images.collection / "index.csv"
+    return [entry.image for entry in read_index(path)] if path.exists() else None
+
+
+def _expected_images(config: Config) -> int | None:
+    select = config.images.select
+    if isinstance(select, int):
+        return select
+    return len(select) if select else config.images.count
+
+
+@click.command("show")
+@click.argument("folder", type=PATH)
+def show_command(folder: Path) -> None:
+    """Print the main tables of a campaign.
+
+    FOLDER is results/{setup}.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from nic_energy.tables import read_csv
+    from nic_energy.vocabulary import SOURCE_NOTES
+
+    models = read_csv(folder / "models" / "energy_models.csv")
+    slopes = read_csv(folder / "models" / "complexity_models.csv")
+    sources = sorted(set(models["source"]))
+    console = Console()
+    note = "; ".join(SOURCE_NOTES[source] for source in sources)
+    for title, table, columns in (
+        (f"Energy over pixels, E = alpha S + beta: joules {note}", models, ENERGY_MODEL_VIEW),
+        (f"Slope alpha over complexity: joules {note}", slopes, COMPLEXITY_MODEL_VIEW),
+    ):
+        view = Table(title=title, title_justify="left")
+        for name, (_, style) in columns.items():
+            view.add_column(name, justify="left" if style is None else "right")
+        for row in table.to_dict("records"):
+            view.add_row(*(_cell(row, key, style) for key, style in columns.values()))
+        console.print(view)
+    console.print(f"Figures: {folder / 'figures'}    Page: {folder / 'report.html'}")
+    console.print(f"These joules are {note}.")
+
+
+View = Mapping[str, tuple[str, str | None]]
+
+ENERGY_MODEL_VIEW: View = {
+    "network": ("network", None),
+    "level": ("level", None),
+    "n": ("n", "d"),
+    "alpha (J/Mpx)": ("alpha_j_per_pixel", "mega"),
+    "beta (J)": ("beta_j", ".4g"),
+    "mean rel. error (%)": ("mean_relative_error_percent", ".2f"),
+    "r": ("pearson_r", ".4f"),
+}
+COMPLEXITY_MODEL_VIEW: View = {
+    "predictor": ("predictor", None),
+    "n": ("n", "d"),
+    "slope": ("slope", ".4g"),
+    "intercept": ("intercept", ".4g"),
+    "mean rel. error (%)": ("mean_relative_error_percent", ".2f"),
+    "r": ("pearson_r", ".4f"),
+}
+
+
+def _cell(row: Mapping[Any, Any], key: str, style: str | None) -> str:
+    value = row[key]
+    if value != value or value is None:
+        return "–"
+    if style is None:
+        return str(value)
+    if style == "mega":
+        return f"{value * 1e6:.4g}"
+    return format(int(value) if style == "d" else float(value), style)

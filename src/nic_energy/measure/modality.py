@@ -1,0 +1,298 @@
+"""Measure one modality, or link the accepted attempt that equals it."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nic_energy import fingerprint
+from nic_energy.config import Network
+from nic_energy.errors import MeterError, MismatchError, NicEnergyError
+from nic_energy.files import digest_of, sha256
+from nic_energy.measure.backends import Backend, LoadRequest, open_backend
+from nic_energy.measure.environment import package_versions
+from nic_energy.measure.lock import device_lock
+from nic_energy.protocol.bench import Bench
+from nic_energy.protocol.preheat import PreheatRule, preheat
+from nic_energy.protocol.repetitions import (
+    Progress,
+    RepetitionError,
+    WindowRule,
+    repeat,
+    time_execution,
+)
+from nic_energy.session import session_id, utc_now
+from nic_energy.statistics.stopping import StoppingRule
+from nic_energy.store import Identity, RawStore, modality_key
+from nic_energy.traces import (
+    ImageInfo,
+    MeterInfo,
+    Modality,
+    Trace,
+    TraceMeta,
+    read_meta,
+    samples_table,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MeasureRequest:
+    """What to measure and where the result goes.
+
+    `settings` are `Config.settings()`; `idle` is the idle reference's trace; `output` the trace
+    path of the contract; `fresh` measures even where an equal accepted attempt lies in the raw
+    store.
+    """
+
+    setup: str
+    setup_folder: Path
+    part: str
+    network: Network
+    quality: int
+    image: str
+    image_path: Path
+    settings: Mapping[str, Any]
+    power_field: str
+    idle: Path
+    output: Path
+    weights_dir: Path | None = None
+    fresh: bool = False
+
+    @property
+    def key(self) -> str:
+        """Key of the modality in the raw store."""
+        return modality_key(self.part, self.network.network, self.quality, self.image)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The attempt that stands at `output` now; `linked` says that it was not measured anew."""
+
+    attempt: Path
+    linked: bool
+    meta: TraceMeta
+
+
+def measure_modality(
+    request: MeasureRequest, report: Callable[[Progress], None] = lambda _: None
+) -> Outcome:
+    """Measure a modality by the protocol (paper, section 3) and publish its trace.
+
+    Every attempt that got as far as a device is kept in the raw store, a failed one with the
+    reason.
+
+    Raises:
+        NicEnergyError: what failed, with the attempt kept.
+    """
+    store = RawStore(request.setup_folder)
+    image_sha256 = sha256(request.image_path)
+    identity = Identity(
+        settings_digest=digest_of(request.settings),
+        code_fingerprint=fingerprint.of_measurement(request.settings["meter"]),
+        image_sha256=image_sha256,
+        network=fingerprint.of_network(request.network),
+    )
+    found = None if request.fresh else store.find(request.key, identity)
+    if found is not None:
+        store.publish(found.path, request.output)
+        return Outcome(found.path, True, found.meta)
+    trace = _Attempt(request, identity, image_sha256).run(report)
+    attempt = store.add(request.key, trace.trace)
+    if trace.error is not None:
+        log.error("the failed attempt is kept as %s", attempt)
+        raise trace.error
+    store.publish(attempt, request.output)
+    return Outcome(attempt, False, trace.trace.meta)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    trace: Trace
+    error: BaseException | None
+
+
+class _Attempt:
+    """One attempt; gathers what is known so far, so that a failure loses none of it."""
+
+    def __init__(self, request: MeasureRequest, identity: Identity, image_sha256: str) -> None:
+        self.request = request
+        self.image_sha256 = image_sha256
+        self.idle = read_meta(request.idle)
+        self.bench: Bench | None = None
+        self.meta = TraceMeta(
+            kind="modality",
+            outcome="failed",
+            setup=request.setup,
+            source="",
+            session="",
+            created_utc=utc_now(),
+            settings=dict(request.settings),
+            settings_digest=identity.settings_digest,
+            code_fingerprint=identity.code_fingerprint,
+            meter=self.idle.meter,
+            modality=None,
+            idle_kind=self.idle.idle_kind,
+            idle_power_w=self.idle.idle_power_w,
+            run={"network": identity.network, "packages": package_versions()},
+        )
+
+    def run(self, report: Callable[[Progress], None]) -> _Ended:
+        """Run the protocol; an error ends it and is handed back with what was measured."""
+        request = self.request
+        backend = open_backend(request.settings, request.setup_folder / "reference")
+        error: BaseException | None = None
+        try:
+            with device_lock(self.idle.meter.device_uuid):
+                self._measure(backend, report)
+        except RepetitionError as failure:
+            self.meta = replace(self.meta, windows=failure.windows)
+            error = failure
+        except (NicEnergyError, KeyboardInterrupt) as failure:
+            error = failure
+        finally:
+            backend.close()
+        if error is not None:
+            if not self.meta.source:
+                raise error
+            self._keep_samples_of(error)
+            self.meta = replace(self.meta, error=f"{type(error).__name__}: {error}")
+        samples = self.bench.history if self.bench else []
+        return _Ended(Trace(samples_table(samples), self.meta), error)
+
+    def _keep_samples_of(self, error: BaseException) -> None:
+        """Fetch what the sampler still holds, unless it is the sampler that failed."""
+        if self.bench is not None and not isinstance(error, MeterError):
+            try:
+                self.bench.drain()
+            except NicEnergyError as lost:
+                log.warning("the last samples were lost: %s", lost)
+
+    def _measure(self, backend: Backend, report: Callable[[Progress], None]) -> None:
+        request, settings = self.request, self.request.settings
+        loaded = backend.load(
+            LoadRequest(
+                request.network,
+                request.quality,
+                request.image,
+                request.image_path,
+                self.image_sha256,
+                settings,
+                request.weights_dir,
+            )
+        )
+        bpp, psnr_db = loaded.quality()
+        sampler = backend.sampler()
+        meter = sampler.start()
+        self._identify(meter, loaded.image, loaded.run, bpp, psnr_db)
+        self.bench = Bench(
+            backend.clock, sampler, loaded.load, meter, float(settings["protocol"]["sampling_hz"])
+        )
+        try:
+            self._protocol(self.bench, report)
+        finally:
+            if self.meta.outcome == "accepted":
+                self.meta = replace(self.meta, sampler=asdict(sampler.stop()))
+            else:
+                self._stop_quietly(sampler.stop)
+
+    def _stop_quietly(self, stop: Callable[[], Any]) -> None:
+        """After a failure the sampler may be gone; the first error is the one to report."""
+        self._keep_samples_of(NicEnergyError())
+        try:
+            self.meta = replace(self.meta, sampler=asdict(stop()))
+        except NicEnergyError as error:
+            log.warning("sampler: %s", error)
+
+    def _identify(
+        self,
+        meter: MeterInfo,
+        image: ImageInfo,
+        run: Mapping[str, Any],
+        bpp: float | None,
+        psnr_db: float | None,
+    ) -> None:
+        request = self.request
+        if meter.device_uuid != self.idle.meter.device_uuid:
+            raise MismatchError(
+                f"{request.idle}: the idle reference is that of {self.idle.meter.device_name} "
+                f"({self.idle.meter.device_uuid}), but this is {meter.device_name} "
+                f"({meter.device_uuid}). A set-up is one device: use another `setup` label, or "
+                "choose the right device."
+            )
+        self.meta = replace(
+            self.meta,
+            source=meter.source,
+            meter=meter,
+            session=session_id(meter.driver),
+            modality=Modality(
+                request.part,
+                request.network.network,
+                request.quality,
+                request.network.level(request.quality),
+                image,
+            ),
+            run={**self.meta.run, **run},
+            bpp=bpp,
+            psnr_db=psnr_db,
+        )
+
+    def _protocol(self, bench: Bench, report: Callable[[Progress], None]) -> None:
+        request, protocol = self.request, self.request.settings["protocol"]
+        field = _power_field(bench.meter, request.power_field)
+        idle_w = self.idle.idle_power_w.get(field.column)
+        if idle_w is None:
+            raise MismatchError(
+                f"{request.idle}: holds no idle power for {field.column}; it was recorded with "
+                "another meter or driver. Record it again: --forcerun measure_idle."
+            )
+        execution_s = time_execution(bench, min(0.5, protocol["min_duration_s"] / 4))
+        heated, interval = preheat(
+            bench,
+            PreheatRule(
+                protocol["preheat_celsius"],
+                protocol["preheat_max_s"],
+                protocol["settle_s"],
+                protocol["settle_kelvin"],
+            ),
+            execution_s,
+        )
+        self.meta = replace(self.meta, preheat=heated.as_dict(), intervals=(interval,))
+        done = repeat(
+            bench,
+            WindowRule(protocol["min_duration_s"], protocol["lead_in_s"]),
+            StoppingRule(
+                confidence=protocol["confidence"],
+                relative_width=protocol["relative_width"],
+                interval=protocol["interval"],
+                min_repetitions=protocol["min_repetitions"],
+                max_repetitions=protocol["max_repetitions"],
+            ),
+            field,
+            idle_w,
+            seed=_phase_seed(request),
+            report=report,
+        )
+        self.meta = replace(
+            self.meta,
+            outcome="accepted",
+            windows=done.windows,
+            intervals=(interval, *done.intervals),
+            stopping={**asdict(done.decision), "power_field": field.column},
+        )
+
+
+def _power_field(meter: MeterInfo, column: str) -> Any:
+    try:
+        return meter.power_field(column)
+    except KeyError:
+        offered = ", ".join(field.column for field in meter.power_fields)
+        raise MismatchError(
+            f"power_field: {meter.device_name} has no {column}; it has {offered}."
+        ) from None
+
+
+def _phase_seed(request: MeasureRequest) -> int:
+    return int(digest_of([request.settings["seed"], request.key]), 16)

@@ -1,0 +1,183 @@
+"""The measurement loop: K windows of M executions each (paper, section 3 and Eq. (1))."""
+
+import logging
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nic_energy.energy.estimators import execution_energy, trapezoid_of
+from nic_energy.errors import MeasurementError
+from nic_energy.protocol.bench import Bench
+from nic_energy.statistics.stopping import Decision, StoppingRule
+from nic_energy.traces import Interval, PowerField, Sample, Window
+
+log = logging.getLogger(__name__)
+
+CHUNK_S = 0.1
+"""Unmarked load is synchronised about this often, so that it ends when it should."""
+
+WINDOW_MARGIN = 1.03
+"""M is chosen this much larger than the least, so that few windows turn out too short."""
+
+MIN_SAMPLES = 3
+"""A window with fewer samples says nothing about its power."""
+
+
+@dataclass(frozen=True)
+class WindowRule:
+    """How a window is made; see the configuration keys of the same names."""
+
+    min_duration_s: float
+    lead_in_s: float
+    max_rejected: int = 10
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of the loop after a window, for people."""
+
+    window: Window
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Repetitions:
+    """All windows, admissible or not, and the last decision of the stopping rule."""
+
+    windows: tuple[Window, ...]
+    intervals: tuple[Interval, ...]
+    decision: Decision
+    execution_s: float
+
+
+class RepetitionError(MeasurementError):
+    """The loop ended without a result; `windows` are those that were measured."""
+
+    def __init__(self, message: str, windows: tuple[Window, ...]) -> None:
+        super().__init__(message)
+        self.windows = windows
+
+
+def run_for(bench: Bench, seconds: float, execution_s: float) -> None:
+    """Run the load unmarked for at least `seconds`, synchronised every `CHUNK_S` or so."""
+    executions = max(1, round(CHUNK_S / execution_s))
+    end = bench.clock.now() + seconds
+    while bench.clock.now() < end:
+        bench.load.run(executions)
+
+
+def time_execution(bench: Bench, at_least_s: float) -> float:
+    """Mean time of one execution in s, after one warm-up execution."""
+    bench.load.run(1)
+    executions = 1
+    while True:
+        start, end = bench.load.run(executions)
+        if end - start >= at_least_s:
+            return (end - start) / executions
+        share = at_least_s / max(end - start, 1e-6)
+        executions = max(executions + 1, min(8 * executions, math.ceil(executions * share)))
+
+
+def executions_for(min_duration_s: float, execution_s: float) -> int:
+    """M, such that M executions exceed the least duration of a window (paper, section 3)."""
+    return max(1, math.ceil(WINDOW_MARGIN * min_duration_s / execution_s))
+
+
+def repeat(
+    bench: Bench,
+    windows: WindowRule,
+    stopping: StoppingRule,
+    power_field: PowerField,
+    idle_power_w: float,
+    seed: int,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Repetitions:
+    """Measure windows until the stopping rule ends the loop.
+
+    Every window: the load runs unmarked for `lead_in_s` and a random share of a sampling
+    period more, so that sensors which see only part of the time do not alias with it; then M
+    executions between two marks; then the load runs on until the samples that belong to the
+    window are in. The stopping rule works on the interpolated energy (trapezoid), since N of
+    Eq. (1) flips between windows. A window shorter than `min_duration_s` is kept, flagged, left
+    out, and M is enlarged.
+
+    Args:
+        idle_power_w: mean idle power of the same power column.
+        seed: seed of the random phase.
+
+    Raises:
+        RepetitionError: more than `max_rejected` windows were not admissible.
+    """
+    rng = random.Random(seed)  # noqa: S311 - a phase, not a secret
+    execution_s = time_execution(bench, min(1.0, windows.min_duration_s / 4))
+    executions = executions_for(windows.min_duration_s, execution_s)
+    done: list[Window] = []
+    intervals: list[Interval] = []
+    energies: list[float] = []
+    while True:
+        phase = rng.random() / bench.sampling_hz
+        intervals.append(_lead_in(bench, windows.lead_in_s + phase, execution_s))
+        start, end = bench.load.run(executions)
+        run_for(bench, 2 / bench.sampling_hz + (power_field.lag_s or 0.0), execution_s)
+        bench.drain()
+        window = Window(len(done), start, end, executions)
+        window, energy = _judge(window, bench.history, power_field, idle_power_w, windows)
+        done.append(window)
+        if energy is None:
+            log.warning("window %d left out: %s", window.index, ", ".join(window.flags))
+            _refuse_too_many(done, windows.max_rejected)
+            execution_s = min(execution_s, window.duration_s / executions)
+            executions = max(executions, executions_for(windows.min_duration_s, execution_s))
+            continue
+        energies.append(energy)
+        decision = stopping.decide(energies)
+        report(Progress(window, decision))
+        if decision.stop:
+            return Repetitions(tuple(done), tuple(intervals), decision, execution_s)
+
+
+def _lead_in(bench: Bench, seconds: float, execution_s: float) -> Interval:
+    begin = bench.clock.now()
+    run_for(bench, seconds, execution_s)
+    return Interval("lead_in", begin, bench.clock.now())
+
+
+def _judge(
+    window: Window,
+    history: list[Sample],
+    power_field: PowerField,
+    idle_power_w: float,
+    rule: WindowRule,
+) -> tuple[Window, float | None]:
+    """The window with its flags, and the dynamic energy of one execution if it is admissible."""
+    if window.duration_s < rule.min_duration_s:
+        return replace(window, flags=("window_too_short",)), None
+    recent = [s for s in history if _time(s) > window.start_s - 5.0]
+    time_s = np.array([_time(sample) for sample in recent])
+    inside = int(np.sum((time_s >= window.start_s) & (time_s <= window.end_s)))
+    if inside < MIN_SAMPLES:
+        return replace(window, flags=("too_few_samples",)), None
+    try:
+        gross = trapezoid_of(recent, power_field, window.start_s, window.end_s)
+    except ValueError as error:
+        log.warning("window %d: %s", window.index, error)
+        return replace(window, flags=("too_few_samples",)), None
+    return window, execution_energy(gross, idle_power_w, window.executions)[0]
+
+
+def _time(sample: Sample) -> float:
+    return float(sample["time_s"] or 0.0)
+
+
+def _refuse_too_many(done: list[Window], most: int) -> None:
+    rejected = [window for window in done if not window.admissible]
+    if len(rejected) > most:
+        reasons = sorted({flag for window in rejected for flag in window.flags})
+        raise RepetitionError(
+            f"{len(rejected)} windows were not admissible ({', '.join(reasons)}); the device or "
+            "its meter does not hold still. See the attempt in the raw store.",
+            tuple(done),
+        )

@@ -1,0 +1,119 @@
+"""The raw store: every attempt at a measurement, append-only.
+
+Attempts lie under `results/{setup}/raw/`, one file each, finished or failed, and are never
+declared to Snakemake, which deletes declared outputs before it re-runs a job. The trace of the
+contract is a hard link to the accepted attempt.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nic_energy.errors import MismatchError, StoreError
+from nic_energy.files import link_or_copy
+from nic_energy.traces import Trace, TraceMeta, read_meta, write_trace
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What must be equal for an attempt to stand in for a new measurement.
+
+    `image_sha256` and `network` (row of the networks table) are None for an idle reference,
+    `session` is None where it does not matter.
+    """
+
+    settings_digest: str
+    code_fingerprint: str
+    image_sha256: str | None = None
+    network: Mapping[str, Any] | None = None
+    session: str | None = None
+
+    def matches(self, meta: TraceMeta) -> bool:
+        """Whether an accepted attempt has this identity."""
+        image = meta.modality.image.sha256 if meta.modality else None
+        return (
+            meta.outcome == "accepted"
+            and meta.settings_digest == self.settings_digest
+            and meta.code_fingerprint == self.code_fingerprint
+            and image == self.image_sha256
+            and meta.run.get("network") == self.network
+            and self.session in (None, meta.session)
+        )
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt in the raw store."""
+
+    path: Path
+    meta: TraceMeta
+
+
+class RawStore:
+    """The raw store of one set-up.
+
+    Args:
+        setup_folder: `results/{setup}`.
+    """
+
+    def __init__(self, setup_folder: Path) -> None:
+        self.root = Path(setup_folder) / "raw"
+
+    def add(self, key: str, trace: Trace) -> Path:
+        """Write an attempt under `key` (`idle` or `{part}/{network}/q{quality}/{image}`)."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        path = self.root / key / f"{stamp}-{secrets.token_hex(4)}.parquet"
+        write_trace(path, trace)
+        return path
+
+    def attempts(self, key: str) -> Iterator[Attempt]:
+        """Readable attempts under `key`, newest first; an unreadable file is passed over."""
+        for path in sorted((self.root / key).glob("*.parquet"), reverse=True):
+            try:
+                yield Attempt(path, read_meta(path))
+            except StoreError:
+                continue
+
+    def find(self, key: str, identity: Identity) -> Attempt | None:
+        """The newest accepted attempt with that identity, if there is one."""
+        return next((a for a in self.attempts(key) if identity.matches(a.meta)), None)
+
+    def publish(self, attempt: Path, target: Path) -> None:
+        """Make `target` a hard link to (or a copy of) an attempt."""
+        link_or_copy(attempt, target)
+
+    def check_device(self, uuid: str) -> None:
+        """Refuse a device other than the one that this set-up is bound to.
+
+        The first measurement of a set-up, its idle reference, binds it.
+
+        Raises:
+            MismatchError: the set-up belongs to another device.
+        """
+        first = next(iter(sorted((self.root / "idle").glob("*.parquet"))), None)
+        if first is None:
+            return
+        bound = read_meta(first).meter
+        if bound.device_uuid != uuid:
+            raise MismatchError(
+                f"{self.root.parent}: this set-up is bound to {bound.device_name} "
+                f"({bound.device_uuid}), but the device here is {uuid}. Give the other device a "
+                "label of its own (config key `setup`), or choose the right one (`device`, "
+                "CUDA_VISIBLE_DEVICES)."
+            )
+
+
+def modality_key(part: str, network: str, quality: int, image: str) -> str:
+    """Key of a modality in the raw store and, with `.parquet`, under `traces/`.
+
+    Raises:
+        ValueError: a piece could leave the folder.
+    """
+    for piece in (part, network, image):
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", piece):
+            raise ValueError(f"{piece!r} may hold letters, digits, '.', '_' and '-' only")
+    return f"{part}/{network}/q{quality}/{image}"

@@ -1,0 +1,74 @@
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nic_energy import campaign
+from nic_energy.config import Config, resolve
+from nic_energy.files import digest_of
+from nic_energy.traces import Trace, write_trace
+from tests.traces import modality_trace
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.chdir(tmp_path)
+    return resolve({"networks": [{"name": "mbt2018", "qualities": [1, 5]}]})
+
+
+def put(config: Config, quality: int, image: str, **changes: object) -> Path:
+    trace = modality_trace()
+    settings = config.settings()
+    meta = replace(trace.meta, settings=settings, settings_digest=digest_of(settings))
+    path = campaign.trace_path(config.setup, "chain", "mbt2018", quality, image)
+    write_trace(path, Trace(trace.samples, replace(meta, **changes)))  # type: ignore[arg-type]
+    return path
+
+
+def test_the_plan_lists_every_trace_and_the_time_left_follows_the_pace(config: Config) -> None:
+    campaign.write_plan(Path("plan.json"), config, ["a", "b"])
+    plan = json.loads(Path("plan.json").read_text())
+    assert plan["modalities"] == 4
+    assert plan["traces"][0] == "results/lab/traces/chain/mbt2018/q1/a.parquet"
+    assert campaign.time_left(Path("plan.json")) == "0 of 4 modalities done"
+    for n, (quality, image) in enumerate([(1, "a"), (1, "b"), (5, "a")]):
+        path = put(config, quality, image)
+        os.utime(path, (1000 + 50 * n, 1000 + 50 * n))
+    assert campaign.time_left(Path("plan.json")) == "3 of 4 modalities done, about 50 s left"
+
+
+def test_the_state_names_what_is_stale_and_why(config: Config) -> None:
+    put(config, 1, "a")
+    put(config, 1, "b", settings={**config.settings(), "precision": "tf32"})
+    put(config, 5, "a", code_fingerprint="other")
+    campaign.trace_path("lab", "chain", "mbt2018", 5, "b").write_bytes(b"no trace")
+    found = campaign.state(config, ["a", "b", "c"], "code")
+    assert (found.done, found.missing) == (1, 2)
+    assert found.stale == {
+        "precision tf32 -> fp32": 1,
+        "the measuring code changed": 1,
+        "the file cannot be read": 1,
+    }
+
+
+def test_differences_name_nested_keys() -> None:
+    old = {"a": 1, "protocol": {"x": 1, "y": 2}}
+    new = {"a": 1, "protocol": {"x": 1, "y": 3}, "b": 2}
+    assert campaign.difference(new, old) == "b None -> 2, protocol.y 2 -> 3"
+    assert campaign.difference(old, old) == ""
+
+
+def test_the_full_campaign_is_of_the_order_of_a_day_or_more() -> None:
+    each = campaign.estimate(resolve({}))
+    assert 24 * 3600 < 2640 * each.modality_least_s < 3 * 24 * 3600
+    assert each.modality_most_s > 5 * each.modality_least_s
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(50, "50 s"), (600, "10 min"), (7200, "2.0 h"), (3 * 86400, "3.0 days")],
+)
+def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
+    assert campaign.duration(seconds) == text
