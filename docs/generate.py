@@ -4,7 +4,6 @@ Usage: python docs/generate.py (a test fails when a page is not what this writes
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from nic_energy.config import project_root
@@ -76,6 +75,7 @@ def _allowed(rule: dict[str, Any]) -> str:
 def complexity_page() -> str:
     """Table 1 of the paper beside what the hooks count."""
     from nic_energy.complexity.compare import compare_with_paper, markdown
+
     from nic_energy.config import read_networks
 
     table = compare_with_paper(

@@ -26,13 +26,15 @@ MEASURING: tuple[str, ...] = (
     "codecs/padding.py",
     "codecs/weights.py",
     "energy/estimators.py",
+    "energy/idle.py",
     "measure/backends.py",
+    "measure/loading.py",
     "measure/modality.py",
     "protocol",
     "sampler",
     "statistics/stopping.py",
 )
-IDLE: tuple[str, ...] = ("measure/idle.py", "protocol/idle.py", "sampler")
+IDLE: tuple[str, ...] = ("energy/idle.py", "measure/idle.py", "protocol/idle.py", "sampler")
 METER_FILES: dict[str, tuple[str, ...]] = {
     "nvml": ("meters/nvml.py", "meters/nvml_fields.py"),
     "rapl": ("meters/rapl.py",),

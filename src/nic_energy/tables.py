@@ -121,13 +121,6 @@ PREDICTORS: tuple[str, ...] = (
     "published_kmac_per_pixel",
     "published_kmac_per_pixel_second_layer",
 )
-IMAGE_INDEX_COLUMNS: tuple[str, ...] = (
-    "image",
-    "member",
-    "source_sha256",
-    "width",
-    "height",
-)
 
 
 def frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:

@@ -1,1 +1,1 @@
-"""Codecs."""
+"""Compression networks: loading, padding, weights, and running them on a device."""

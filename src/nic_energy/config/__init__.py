@@ -51,6 +51,7 @@ class Images:
     count: int | None
     pixel_sum: list[int] | None
     select: int | list[str] | None
+    scale: float
     max_side: int | None
     max_megapixels: float
 

@@ -125,9 +125,11 @@ class TorchBackend:
 
     def load(self, request: LoadRequest) -> LoadedModality:
         """Load the network, pad the image and put both on the device."""
-        from nic_energy.codecs.loading import load_modality
+        from nic_energy.measure.loading import put_on_device, quality_of
 
-        return LoadedModality(*load_modality(request))
+        load, image, run, original = put_on_device(**vars(request))
+        multiple = request.network.pad_multiple
+        return LoadedModality(load, image, run, lambda: quality_of(load, original, multiple))
 
     def close(self) -> None:
         """Nothing outlives the process."""

@@ -62,11 +62,13 @@ class RepetitionError(MeasurementError):
 
 
 def run_for(bench: Bench, seconds: float, execution_s: float) -> None:
-    """Run the load unmarked for at least `seconds`, synchronised every `CHUNK_S` or so."""
-    executions = max(1, round(CHUNK_S / execution_s))
+    """Run the load unmarked for at least `seconds`, synchronised every `CHUNK_S` or so.
+
+    It ends within one execution of the time asked for.
+    """
     end = bench.clock.now() + seconds
-    while bench.clock.now() < end:
-        bench.load.run(executions)
+    while (left := end - bench.clock.now()) > 0:
+        bench.load.run(max(1, round(min(CHUNK_S, left) / execution_s)))
 
 
 def time_execution(bench: Bench, at_least_s: float) -> float:

@@ -1,0 +1,131 @@
+"""Running a network on a device: determinism, precision, and the marked load."""
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from nic_energy.errors import DeviceError, MeasurementError
+from nic_energy.session import usable_cores
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+CUBLAS_WORKSPACE = ":4096:8"
+
+
+def configure(deterministic: bool, precision: str, device: str) -> dict[str, Any]:
+    """Set PyTorch's run settings and return them as read back, ready for JSON.
+
+    Deterministic mode is that of PyTorch's reproducibility notes, without the filling of
+    uninitialised memory, which costs executions that the network does not ask for. `fp32` turns
+    TF32 off; a processor leaves one core to the sampler.
+
+    Raises:
+        DeviceError: CUDA started before its workspace setting could be made.
+    """
+    import torch
+    from torch.utils import deterministic as extras
+
+    if deterministic and os.environ.get("CUBLAS_WORKSPACE_CONFIG") != CUBLAS_WORKSPACE:
+        if torch.cuda.is_initialized():
+            raise DeviceError(
+                "CUDA was started before CUBLAS_WORKSPACE_CONFIG was set; set "
+                f"CUBLAS_WORKSPACE_CONFIG={CUBLAS_WORKSPACE} in the environment."
+            )
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = CUBLAS_WORKSPACE
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = False
+    extras.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    value = "ieee" if precision == "fp32" else "tf32"
+    torch.backends.cudnn.conv.fp32_precision = value  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.fp32_precision = value
+    if device == "cpu":
+        torch.set_num_threads(max(1, usable_cores() - 1))
+    return read_back()
+
+
+def read_back() -> dict[str, Any]:
+    """The run settings as PyTorch has them now."""
+    import torch
+    from torch.utils import deterministic as extras
+
+    return {
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "fill_uninitialized_memory": extras.fill_uninitialized_memory,  # type: ignore[attr-defined]
+        "conv_fp32_precision": torch.backends.cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
+        "matmul_fp32_precision": torch.backends.cuda.matmul.fp32_precision,
+        "cublas_workspace_config": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+        "threads": torch.get_num_threads(),
+    }
+
+
+class NetworkLoad:
+    """A network and its padded input on a device.
+
+    Args:
+        module: the network in evaluation mode, on the device.
+        images: the padded input on the device, shape (1, 3, height, width).
+        name: what to call it in an error.
+    """
+
+    def __init__(self, module: "nn.Module", images: "Tensor", name: str) -> None:
+        self.module, self.images, self.name = module, images, name
+
+    def run(self, executions: int) -> tuple[float, float]:
+        """Execute back to back between two device synchronisations; marks in monotonic s.
+
+        Raises:
+            MeasurementError: the device ran out of memory.
+        """
+        import torch
+
+        try:
+            with torch.inference_mode():
+                self._synchronise()
+                start = time.monotonic()
+                for _ in range(executions):
+                    self.module(self.images)
+                self._synchronise()
+                return start, time.monotonic()
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(self.name, self.images.device) from error
+
+    def once(self) -> Any:
+        """The output of one execution.
+
+        Raises:
+            MeasurementError: the device ran out of memory.
+        """
+        import torch
+
+        try:
+            with torch.inference_mode():
+                return self.module(self.images)
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(self.name, self.images.device) from error
+
+    def _synchronise(self) -> None:
+        if self.images.device.type == "cuda":
+            import torch
+
+            torch.cuda.synchronize(self.images.device)
+
+
+def out_of_memory(name: str, device: Any) -> MeasurementError:
+    """The error for a network that does not fit, with what the device has."""
+    import torch
+
+    text = f"{name}: {device} ran out of memory"
+    if torch.device(device).type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        text += f" ({free / 2**30:.1f} of {total / 2**30:.1f} GiB free)"
+    return MeasurementError(
+        f"{text}. Free the device of other processes, or leave out this image (images.select) or "
+        "make it smaller (images.max_side)."
+    )

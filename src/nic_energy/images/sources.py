@@ -1,0 +1,137 @@
+"""Where images come from: a folder, a zip archive, or the photographs of scikit-image."""
+
+import contextlib
+import io
+import stat
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from nic_energy.config import Images
+from nic_energy.errors import InputError
+
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+MAX_MEMBER_BYTES = 512 * 2**20
+"""More than this, unpacked, is no photograph."""
+
+PHOTOGRAPHS = (
+    "astronaut.png",
+    "cell.png",
+    "chelsea.png",
+    "clock_motion.png",
+    "coffee.png",
+    "coins.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "moon.png",
+    "motorcycle_left.png",
+    "retina.jpg",
+    "rocket.jpg",
+)
+"""Photographs that lie in scikit-image's own package, so that they need no download."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """An image of a source: the name of its file, for people and for its id."""
+
+    name: str
+    place: str
+
+
+def members(images: Images, archive: Path | None) -> list[Member]:
+    """The images of a source, in alphabetical order.
+
+    Raises:
+        InputError: the source is not there, holds no image, or an archive is not safe.
+    """
+    if images.source == "folder":
+        found = _in_folder(Path(str(images.path)))
+    elif images.source == "skimage":
+        found = [Member(name, f"skimage:{name}") for name in PHOTOGRAPHS]
+    else:
+        found = _in_archive(_archive(images, archive))
+    if not found:
+        raise InputError(
+            f"images: no image in {images.path or archive or images.source}; "
+            f"files must end with {', '.join(sorted(SUFFIXES))}."
+        )
+    return sorted(found, key=lambda member: member.name)
+
+
+@contextlib.contextmanager
+def opened(member: str, archive: Path | None) -> Iterator[IO[bytes]]:
+    """Open an image of a source for reading.
+
+    Args:
+        member: the `place` of the image.
+
+    Raises:
+        InputError: it is not there or cannot be read.
+    """
+    try:
+        if member.startswith("skimage:"):
+            import skimage.data
+
+            path = Path(skimage.data.__file__).parent / member.removeprefix("skimage:")
+            with path.open("rb") as handle:
+                yield handle
+        elif archive is not None:
+            with zipfile.ZipFile(archive) as bundle:
+                yield io.BytesIO(bundle.read(member))
+        else:
+            with Path(member).open("rb") as handle:
+                yield handle
+    except (OSError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{archive or ''} {member}: cannot be read ({error}).".strip()) from error
+
+
+def _archive(images: Images, archive: Path | None) -> Path:
+    return archive if archive is not None else Path(str(images.path))
+
+
+def _is_image(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _in_folder(folder: Path) -> list[Member]:
+    if not folder.is_dir():
+        raise InputError(f"images.path: {folder} is no folder.")
+    return [
+        Member(path.name, str(path))
+        for path in folder.iterdir()
+        if path.is_file() and _is_image(path.name)
+    ]
+
+
+def _in_archive(archive: Path) -> list[Member]:
+    try:
+        with zipfile.ZipFile(archive) as bundle:
+            entries = bundle.infolist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{archive}: cannot be read as a zip archive ({error}).") from error
+    found = []
+    for entry in entries:
+        path = PurePosixPath(entry.filename)
+        if entry.is_dir() or "__MACOSX" in path.parts or not _is_image(entry.filename):
+            continue
+        _refuse_unsafe(archive, entry, path)
+        found.append(Member(path.name, entry.filename))
+    return found
+
+
+def _refuse_unsafe(archive: Path, entry: zipfile.ZipInfo, path: PurePosixPath) -> None:
+    reason = None
+    if path.is_absolute() or ".." in path.parts or "\\" in entry.filename:
+        reason = "its path leaves the archive"
+    elif stat.S_ISLNK(entry.external_attr >> 16):
+        reason = "it is a link"
+    elif entry.file_size > MAX_MEMBER_BYTES:
+        reason = f"unpacked it has {entry.file_size} bytes, more than {MAX_MEMBER_BYTES}"
+    if reason:
+        raise InputError(f"{archive}: member {entry.filename!r} is refused: {reason}.")
