@@ -13,7 +13,7 @@ rule plot_power_trace:
     conda:
         CONDA
     params:
-        folder=RESULTS,
+        setup=SETUP,
     resources:
         mem_mb=2000,
         runtime=10,

@@ -53,13 +53,6 @@ def test_the_state_names_what_is_stale_and_why(config: Config) -> None:
     }
 
 
-def test_differences_name_nested_keys() -> None:
-    old = {"a": 1, "protocol": {"x": 1, "y": 2}}
-    new = {"a": 1, "protocol": {"x": 1, "y": 3}, "b": 2}
-    assert campaign.difference(new, old) == "b None -> 2, protocol.y 2 -> 3"
-    assert campaign.difference(old, old) == ""
-
-
 def test_the_full_campaign_is_of_the_order_of_a_day_or_more() -> None:
     each = campaign.estimate(resolve({}))
     assert 24 * 3600 < 2640 * each.modality_least_s < 3 * 24 * 3600

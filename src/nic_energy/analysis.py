@@ -6,7 +6,8 @@ from typing import Any
 
 from nic_energy.campaign import keys, trace_path
 from nic_energy.config import Config
-from nic_energy.energy.build import EnergyTables, build_energy, from_table
+from nic_energy.energy.build import EnergyTables, build_energy
+from nic_energy.energy.table import from_table
 from nic_energy.images.index import read_index
 from nic_energy.store import RawStore, modality_key
 
@@ -34,9 +35,8 @@ def energy_tables(config: Config, index: Path) -> EnergyTables:
         expected_settings=config.settings(),
         estimator=document["estimator"],
         power_field=document["power_field"],
-        setup=config.setup,
-        missing=missing,
         temperature_band_celsius=config.protocol.temperature_band_celsius,
+        missing=missing,
     )
 
 

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from nic_energy.config import Config
+from nic_energy.energy.build import differences
 from nic_energy.errors import StoreError
 from nic_energy.files import write_json
 from nic_energy.store import modality_key
@@ -120,7 +121,7 @@ def state(config: Config, images: Sequence[str], code_fingerprint: str) -> State
         except StoreError:
             stale["the file cannot be read"] += 1
             continue
-        reason = difference(settings, meta.settings)
+        reason = ", ".join(differences(settings, meta.settings))
         if not reason and meta.code_fingerprint != code_fingerprint:
             reason = "the measuring code changed"
         if reason:
@@ -135,17 +136,5 @@ def _seconds(windows: Sequence[Any], intervals: Sequence[Any]) -> float:
     marks = [*windows, *intervals]
     if not marks:
         return 0.0
-    return WARM_UP_S + max(m.end_s for m in marks) - min(m.start_s for m in marks)
-
-
-def difference(wanted: Mapping[str, Any], found: Mapping[str, Any], prefix: str = "") -> str:
-    """The keys in which two settings differ, as `key old -> new`; "" when they are equal."""
-    pieces = []
-    for key in sorted({*wanted, *found}):
-        new, old = wanted.get(key), found.get(key)
-        if isinstance(new, Mapping) and isinstance(old, Mapping):
-            inner = difference(new, old, f"{prefix}{key}.")
-            pieces.extend([inner] if inner else [])
-        elif new != old:
-            pieces.append(f"{prefix}{key} {old} -> {new}")
-    return ", ".join(pieces)
+    took: float = max(m.end_s for m in marks) - min(m.start_s for m in marks)
+    return WARM_UP_S + took

@@ -125,7 +125,12 @@ PREDICTORS: tuple[str, ...] = (
 
 def frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
     """Rows as a data frame with exactly these columns first, in this order; more may follow."""
-    table = pd.DataFrame(list(rows))
+    return ordered(pd.DataFrame(list(rows)), columns)
+
+
+def ordered(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The table with exactly these columns first, empty where it has none; the others follow."""
+    table = table.copy()
     for name in columns:
         if name not in table.columns:
             table[name] = None

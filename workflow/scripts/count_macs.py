@@ -8,9 +8,7 @@ from nic_energy.logs import log_to
 
 log_to(snakemake.log[0])
 summary, layers = complexity.count_all(read_networks(Path(snakemake.input.networks)))
-tables.write_csv(
-    Path(snakemake.output.summary), tables.frame(summary, tables.COMPLEXITY_COLUMNS)
-)
+tables.write_csv(Path(snakemake.output.summary), tables.frame(summary, tables.COMPLEXITY_COLUMNS))
 tables.write_csv(
     Path(snakemake.output.layers), tables.frame(layers, tables.COMPLEXITY_LAYER_COLUMNS)
 )

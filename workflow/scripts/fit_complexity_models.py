@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from nic_energy.models.slopes import complexity_models
-
 from nic_energy import tables
 from nic_energy.logs import log_to
+from nic_energy.models.slopes import complexity_models
 
 log_to(snakemake.log[0])
 slopes = complexity_models(

@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-from nic_energy.models.linear import energy_models
-
 from nic_energy import tables
 from nic_energy.config import resolve
 from nic_energy.logs import log_to
+from nic_energy.models.linear import energy_models
 
 log_to(snakemake.log[0])
 config = resolve(json.loads(snakemake.params.config))

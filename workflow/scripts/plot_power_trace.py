@@ -6,5 +6,5 @@ from nic_energy.figures import power_trace, save
 from nic_energy.logs import log_to
 
 log_to(snakemake.log[0])
-figure = power_trace.plot_from(Path(snakemake.input.energy), Path(snakemake.params.folder))
+figure = power_trace.plot_from(Path(snakemake.input.energy), snakemake.params.setup)
 save(figure, Path(snakemake.output.svg).with_suffix(""))

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 PATH = click.Path(path_type=Path)
 
 
-class JsonObject(click.ParamType):
+class JsonObject(click.ParamType[dict[str, Any]]):
     """An option that takes a JSON object."""
 
     name = "json"

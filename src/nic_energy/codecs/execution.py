@@ -27,7 +27,7 @@ def configure(deterministic: bool, precision: str, device: str) -> dict[str, Any
     from torch.utils import deterministic as extras
 
     if deterministic and os.environ.get("CUBLAS_WORKSPACE_CONFIG") != CUBLAS_WORKSPACE:
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             raise DeviceError(
                 "CUDA was started before CUBLAS_WORKSPACE_CONFIG was set; set "
                 f"CUBLAS_WORKSPACE_CONFIG={CUBLAS_WORKSPACE} in the environment."
@@ -53,7 +53,7 @@ def read_back() -> dict[str, Any]:
     return {
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,

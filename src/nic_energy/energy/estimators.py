@@ -4,7 +4,7 @@ All work on plain arrays: times in s on the monotonic clock, power in W, shape (
 is subtracted like from like: power from the same column, counter from the counter.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -158,7 +158,7 @@ def window_energies(
     stamp = trace.column(stamps) if stamps else None
     hz = float(trace.meta.settings["protocol"]["sampling_hz"])
     marks = (window.start_s, window.end_s)
-    attempts = {
+    attempts: dict[EstimatorName, Callable[[], WindowEnergy]] = {
         "paper_sum": lambda: paper_sum(time, power, *marks, hz),
         "trapezoid": lambda: trapezoid(*prepared(time, power, field, stamp), *marks),
         "counter": lambda: counter(time, trace.column(COUNTER), *marks),
@@ -166,7 +166,7 @@ def window_energies(
     found: dict[EstimatorName, WindowEnergy] = {}
     for name, attempt in attempts.items():
         try:
-            found[name] = attempt()  # type: ignore[index]
+            found[name] = attempt()
         except ValueError:
             continue
     return found

@@ -1,6 +1,7 @@
 """The idle power of a recorded idle reference, per power column."""
 
 import numpy as np
+import numpy.typing as npt
 
 from nic_energy.energy.estimators import COUNTER
 from nic_energy.traces import FloatArray, Trace
@@ -27,7 +28,7 @@ def idle_power_w(trace: Trace) -> dict[str, float]:
 
 def idle_uncertainty_w(trace: Trace) -> dict[str, float]:
     """Standard uncertainty of the mean idle power in W per power column, from block means."""
-    time, inside = _inside(trace)
+    _, inside = _inside(trace)
     found: dict[str, float] = {}
     for field in trace.meta.meter.power_fields:
         power = trace.column(field.column)[inside]
@@ -38,7 +39,7 @@ def idle_uncertainty_w(trace: Trace) -> dict[str, float]:
     return found
 
 
-def _inside(trace: Trace) -> tuple[FloatArray, FloatArray]:
+def _inside(trace: Trace) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     time = trace.column("time_s")
     marks = [mark for mark in trace.meta.intervals if mark.phase == "idle"]
     if not marks:

@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 60.0
 REPORT_S = 5.0
 ELSEWHERE = (
-    "Fetch the archive elsewhere and set images.source: zip and images.path to it, or unpack it and "
-    "set images.source: folder; another address can be given as images.url."
+    "Fetch the archive elsewhere and set images.source: zip and images.path to it, or unpack it "
+    "and set images.source: folder; another address can be given as images.url."
 )
 
 
@@ -36,8 +36,8 @@ def download_archive(images: Images, target: Path) -> None:
             ) from error
         if images.md5 is not None and (found := md5(partial)) != images.md5:
             raise InputError(
-                f"{images.url}: the MD5 of what came is {found}, expected {images.md5}. The archive "
-                f"changed or the download is damaged. {ELSEWHERE} Its checksum: images.md5."
+                f"{images.url}: the MD5 of what came is {found}, expected {images.md5} "
+                f"(images.md5). The archive changed or the download is damaged. {ELSEWHERE}"
             )
 
 

@@ -1,1 +1,1 @@
-"""Models."""
+"""Models: energy over pixels, and its slope over complexity."""

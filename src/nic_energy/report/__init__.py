@@ -1,1 +1,1 @@
-"""Report."""
+"""One page that shows a set-up."""

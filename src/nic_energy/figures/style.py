@@ -1,0 +1,69 @@
+"""How figures look: one column wide, colour-blind safe, the source printed on each."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from nic_energy.files import atomic_path
+from nic_energy.vocabulary import SOURCE_NOTES
+
+COLUMN_IN = 3.5
+"""Width of one column of a two-column paper, in inch."""
+
+BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, RED, BLACK = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#F0E442",
+    "#56B4E9",
+    "#D55E00",
+    "#000000",
+)
+"""Okabe and Ito's colours, which the colour-blind can tell apart."""
+
+SERIES = (BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK, YELLOW)
+LEVEL_COLOURS = {"low": BLUE, "high": RED}
+LEVEL_MARKERS = {"low": "x", "high": "o"}
+
+RULES: Any = {
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.0,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "nic-energy",
+}
+
+
+def canvas(height_in: float = 2.6) -> tuple[Figure, Axes]:
+    """An empty figure of one column's width."""
+    with mpl.rc_context(RULES):
+        figure = Figure(figsize=(COLUMN_IN, height_in), layout="constrained")
+        FigureCanvasAgg(figure)
+        return figure, figure.add_subplot()
+
+
+def note_source(figure: Figure, sources: Iterable[str], more: str = "") -> None:
+    """Print below the figure where its joules come from."""
+    text = "; ".join(SOURCE_NOTES[source] for source in sorted(set(sources)))
+    figure.supxlabel(f"Energies {text}{more}", fontsize=6, color="0.35", x=0.02, ha="left")
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write `stem`.svg (text as text, equal bytes for equal figures) and `stem`.png (300 dpi)."""
+    with mpl.rc_context(RULES):
+        for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 300})):
+            with atomic_path(stem.with_name(stem.name + suffix)) as partial:
+                figure.savefig(partial, format=suffix[1:], **options)  # type: ignore[arg-type]

@@ -1,0 +1,242 @@
+"""NVIDIA's management library as a meter, through pynvml.
+
+At opening every reading is tried once; what the device does not support stays null from then
+on, and an error of a reading that worked before is an error.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pynvml
+
+from nic_energy.errors import DeviceError
+from nic_energy.meters.nvml_errors import at_open, in_run
+from nic_energy.meters.nvml_identity import describe, find_device, power_fields, slowdown_c
+from nic_energy.traces import MeterInfo, Sample
+
+UNSUPPORTED = frozenset(
+    {
+        pynvml.NVML_ERROR_NOT_SUPPORTED,
+        pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+        pynvml.NVML_ERROR_INVALID_ARGUMENT,
+        pynvml.NVML_ERROR_NOT_FOUND,
+        pynvml.NVML_ERROR_NO_PERMISSION,
+    }
+)
+"""At opening these mean that the device does not offer the reading (to this user)."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """An NVML field: its id, the sample column it fills, the factor to the column's unit, and the
+    column for its own time stamp.
+    """
+
+    id: int
+    column: str
+    factor: float | None = None
+    time_column: str | None = None
+
+
+FIELDS: tuple[Field, ...] = (
+    Field(pynvml.NVML_FI_DEV_POWER_INSTANT, "power_instant_w", 1e-3, "power_instant_time_us"),
+    Field(pynvml.NVML_FI_DEV_POWER_AVERAGE, "power_average_w", 1e-3, "power_average_time_us"),
+    Field(pynvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, "energy_counter_j", 1e-3),
+    Field(pynvml.NVML_FI_DEV_PERF_POLICY_POWER, "throttle_power_cap_ns"),
+    Field(pynvml.NVML_FI_DEV_PERF_POLICY_THERMAL, "throttle_thermal_policy_ns"),
+    Field(269, "throttle_sw_thermal_ns"),
+    Field(270, "throttle_hw_thermal_ns"),
+    Field(271, "throttle_power_brake_ns"),
+)
+
+INTEGER_TYPES: Mapping[int, str] = {
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: "uiVal",
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG: "ulVal",
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG: "ullVal",
+    pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG: "sllVal",
+    pynvml.NVML_VALUE_TYPE_SIGNED_INT: "siVal",
+    pynvml.NVML_VALUE_TYPE_DOUBLE: "dVal",
+}
+
+
+def _calls(handle: Any) -> dict[str, tuple[str, Callable[[], dict[str, float | int | None]]]]:
+    """Readings besides the fields: name to (NVML call, reader of sample columns)."""
+
+    def utilization() -> dict[str, float | int | None]:
+        rates = pynvml.nvmlDeviceGetUtilizationRates(handle)
+        return {"utilization_percent": rates.gpu, "memory_utilization_percent": rates.memory}
+
+    def clock(column: str, kind: int) -> Callable[[], dict[str, float | int | None]]:
+        return lambda: {column: pynvml.nvmlDeviceGetClockInfo(handle, kind)}
+
+    def state() -> dict[str, float | int | None]:
+        value = pynvml.nvmlDeviceGetPerformanceState(handle)
+        return {"performance_state": None if value == pynvml.NVML_PSTATE_UNKNOWN else value}
+
+    return {
+        "legacy": (
+            "nvmlDeviceGetPowerUsage",
+            lambda: {"power_legacy_w": pynvml.nvmlDeviceGetPowerUsage(handle) / 1e3},
+        ),
+        "temperature": (
+            "nvmlDeviceGetTemperature",
+            lambda: {
+                "temperature_c": pynvml.nvmlDeviceGetTemperature(
+                    handle, pynvml.NVML_TEMPERATURE_GPU
+                )
+            },
+        ),
+        "utilization": ("nvmlDeviceGetUtilizationRates", utilization),
+        "sm_clock": ("nvmlDeviceGetClockInfo(SM)", clock("sm_clock_mhz", pynvml.NVML_CLOCK_SM)),
+        "memory_clock": (
+            "nvmlDeviceGetClockInfo(MEM)",
+            clock("memory_clock_mhz", pynvml.NVML_CLOCK_MEM),
+        ),
+        "state": ("nvmlDeviceGetPerformanceState", state),
+        "reasons": (
+            "nvmlDeviceGetCurrentClocksEventReasons",
+            lambda: {"throttle_reasons": pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)},
+        ),
+        "memory": (
+            "nvmlDeviceGetMemoryInfo",
+            lambda: {"memory_used_bytes": pynvml.nvmlDeviceGetMemoryInfo(handle).used},
+        ),
+        "counter": (
+            "nvmlDeviceGetTotalEnergyConsumption",
+            lambda: {"energy_counter_j": pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3},
+        ),
+    }
+
+
+class NvmlMeter:
+    """One GPU, bound by its UUID.
+
+    Args:
+        uuid: UUID of the GPU on which the network runs. None, for tests only, takes the first.
+        simulated: mark everything as simulated (the test switch).
+
+    Raises:
+        DeviceError: no NVML, no such GPU, or a GPU without any power reading.
+    """
+
+    def __init__(self, uuid: str | None, simulated: bool = False) -> None:
+        if uuid is None and not simulated:
+            raise DeviceError("meter nvml: needs the UUID of the GPU on which the network runs.")
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError as error:
+            raise at_open("nvmlInit", "meter nvml", error) from error
+        try:
+            self._handle, self._name, self._uuid = find_device(uuid)
+            self._refused: list[str] = []
+            self._fields = self._supported_fields()
+            self._calls = self._supported_calls()
+            self._info = self._describe("simulated" if simulated else "measured")
+        except BaseException:
+            pynvml.nvmlShutdown()
+            raise
+
+    def info(self) -> MeterInfo:
+        """The GPU and the power columns that it fills."""
+        return self._info
+
+    def read(self) -> Sample:
+        """One reading of everything that the GPU offers.
+
+        Raises:
+            MeterError: a reading that worked at opening failed.
+        """
+        sample: dict[str, float | int | None] = {}
+        if self._fields:
+            try:
+                values = pynvml.nvmlDeviceGetFieldValues(
+                    self._handle, [field.id for field in self._fields]
+                )
+                for field, value in zip(self._fields, values, strict=True):
+                    _check(value.nvmlReturn)
+                    sample.update(_columns(field, value))
+            except pynvml.NVMLError as error:
+                raise in_run("nvmlDeviceGetFieldValues", self._name, error) from error
+        for call, read in self._calls.values():
+            try:
+                sample.update(read())
+            except pynvml.NVMLError as error:
+                raise in_run(call, self._name, error) from error
+        return sample
+
+    def close(self) -> None:
+        """Shut NVML down."""
+        pynvml.nvmlShutdown()
+
+    def _supported_fields(self) -> list[Field]:
+        try:
+            values = pynvml.nvmlDeviceGetFieldValues(self._handle, [f.id for f in FIELDS])
+        except pynvml.NVMLError as error:
+            if error.value in UNSUPPORTED:
+                self._refused.append(f"nvmlDeviceGetFieldValues: {error}")
+                return []
+            raise at_open("nvmlDeviceGetFieldValues", self._name, error) from error
+        return [
+            field
+            for field, value in zip(FIELDS, values, strict=True)
+            if value.nvmlReturn == pynvml.NVML_SUCCESS
+        ]
+
+    def _supported_calls(
+        self,
+    ) -> dict[str, tuple[str, Callable[[], dict[str, float | int | None]]]]:
+        supported = {}
+        for name, (call, read) in _calls(self._handle).items():
+            try:
+                offered = any(value is not None for value in read().values())
+            except pynvml.NVMLError as error:
+                if error.value not in UNSUPPORTED:
+                    raise at_open(call, self._name, error) from error
+                self._refused.append(f"{call}: {error}")
+                offered = False
+            if offered:
+                supported[name] = (call, read)
+        if any(field.column == "energy_counter_j" for field in self._fields):
+            supported.pop("counter", None)
+        return supported
+
+    def _describe(self, source: str) -> MeterInfo:
+        columns = {field.column for field in self._fields}
+        if "legacy" in self._calls:
+            columns.add("power_legacy_w")
+        fields = power_fields(self._handle, columns)
+        if not fields:
+            raise DeviceError(
+                f"{self._name} ({self._uuid}): offers no power reading at all (fields 185 and 186, "
+                "nvmlDeviceGetPowerUsage), so its energy cannot be measured with nvml. Refused: "
+                f"{'; '.join(self._refused) or 'nothing'}."
+            )
+        return MeterInfo(
+            meter="nvml",
+            source=source,
+            device_name=self._name,
+            device_uuid=self._uuid,
+            driver=str(pynvml.nvmlSystemGetDriverVersion()),
+            power_fields=fields,
+            counter="energy_counter_j" in columns or "counter" in self._calls,
+            temperature="temperature" in self._calls,
+            slowdown_temperature_c=slowdown_c(self._handle),
+            details={**describe(self._handle), "not_offered": self._refused},
+        )
+
+
+def _check(code: int) -> None:
+    if code != pynvml.NVML_SUCCESS:
+        raise pynvml.NVMLError(code)
+
+
+def _columns(field: Field, value: Any) -> dict[str, float | int | None]:
+    attribute = INTEGER_TYPES.get(value.valueType)
+    number = None if attribute is None else getattr(value.value, attribute)
+    if number is not None and field.factor is not None:
+        number = number * field.factor
+    columns: dict[str, float | int | None] = {field.column: number}
+    if field.time_column:
+        columns[field.time_column] = int(value.timestamp)
+    return columns
