@@ -75,7 +75,6 @@ def _allowed(rule: dict[str, Any]) -> str:
 def complexity_page() -> str:
     """Table 1 of the paper beside what the hooks count."""
     from nic_energy.complexity.compare import compare_with_paper, markdown
-
     from nic_energy.config import read_networks
 
     table = compare_with_paper(

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from nic_energy.config import Config
-from nic_energy.energy.build import differences
+from nic_energy.config.settings import differences
 from nic_energy.errors import StoreError
 from nic_energy.files import write_json
 from nic_energy.store import modality_key

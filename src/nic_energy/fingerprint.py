@@ -36,10 +36,9 @@ MEASURING: tuple[str, ...] = (
 )
 IDLE: tuple[str, ...] = ("energy/idle.py", "measure/idle.py", "protocol/idle.py", "sampler")
 METER_FILES: dict[str, tuple[str, ...]] = {
-    "nvml": ("meters/nvml.py", "meters/nvml_fields.py"),
+    "nvml": ("meters/nvml.py", "meters/nvml_identity.py"),
     "rapl": ("meters/rapl.py",),
     "cpu_load": ("meters/cpu_load.py",),
-    "virtual": ("meters/virtual",),
 }
 
 

@@ -18,7 +18,7 @@ from nic_energy.store import RawStore
 from nic_energy.traces import ImageInfo, MeterInfo, TraceMeta, read_meta, read_trace
 from tests.protocol.bench import JumpingDevice, meter_info
 
-CONFIG = resolve({"device": "virtual", "meter": "virtual"})
+CONFIG = resolve({"device": "cpu", "meter": "cpu_load"})
 
 
 @dataclass

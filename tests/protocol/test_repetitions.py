@@ -1,5 +1,4 @@
 import pytest
-from nic_energy.statistics.stopping import StoppingRule
 
 from nic_energy.protocol.repetitions import (
     Progress,
@@ -9,6 +8,7 @@ from nic_energy.protocol.repetitions import (
     repeat,
     time_execution,
 )
+from nic_energy.statistics.stopping import StoppingRule
 from tests.protocol.bench import FIELD, JumpingDevice
 
 RULE = WindowRule(min_duration_s=5.0, lead_in_s=1.0)
@@ -32,7 +32,9 @@ def test_an_execution_is_timed_after_a_warm_up() -> None:
 def test_a_steady_device_needs_the_fewest_windows_and_gives_its_energy() -> None:
     device = JumpingDevice(execution_s=0.05, idle_w=20, load_w=120)
     seen: list[Progress] = []
-    result = repeat(device.bench(), RULE, STOP, FIELD, 20.0, seed=1, report=seen.append)
+    result = repeat(
+        device.bench(), RULE, STOP, FIELD, 20.0, device.execution_s, seed=1, report=seen.append
+    )
     assert len(result.windows) == len(seen) == 5
     assert result.decision.converged
     assert result.decision.mean == pytest.approx(0.05 * (120 - 20), rel=1e-9)
@@ -41,7 +43,7 @@ def test_a_steady_device_needs_the_fewest_windows_and_gives_its_energy() -> None
 
 def test_the_load_runs_before_and_after_every_window() -> None:
     device = JumpingDevice(execution_s=0.05)
-    result = repeat(device.bench(), RULE, STOP, FIELD, 20.0, seed=1)
+    result = repeat(device.bench(), RULE, STOP, FIELD, 20.0, device.execution_s, seed=1)
     for window in result.windows:
         before = [r for r in device.runs if window.start_s - 1.0 <= r[0] < window.start_s]
         assert sum(end - start for start, end, _ in before) >= 1.0 - 0.11
@@ -53,7 +55,9 @@ def test_the_load_runs_before_and_after_every_window() -> None:
 def test_windows_start_at_a_random_phase_that_the_seed_decides() -> None:
     def starts(seed: int) -> list[float]:
         device = JumpingDevice(execution_s=0.0125)
-        return [w.start_s for w in repeat(device.bench(), RULE, STOP, FIELD, 20, seed).windows]
+        return [
+            w.start_s for w in repeat(device.bench(), RULE, STOP, FIELD, 20, 0.0125, seed).windows
+        ]
 
     assert starts(1) == starts(1)
     assert starts(1) != starts(2)
@@ -69,7 +73,7 @@ def test_a_short_window_is_kept_flagged_left_out_and_m_enlarged() -> None:
         return run(executions)
 
     device.run = faster_later  # type: ignore[method-assign]
-    result = repeat(device.bench(), RULE, STOP, FIELD, 20.0, seed=1)
+    result = repeat(device.bench(), RULE, STOP, FIELD, 20.0, device.execution_s, seed=1)
     first, *others = result.windows
     assert first.flags == ("window_too_short",)
     assert not first.admissible
@@ -80,7 +84,7 @@ def test_a_short_window_is_kept_flagged_left_out_and_m_enlarged() -> None:
 def test_a_noisy_device_hits_the_cap_and_says_so() -> None:
     device = JumpingDevice(noise=lambda n: 0.5 if n % 2 else -0.3)
     stop = StoppingRule(0.99, 0.02, "two_sided", 5, 7)
-    result = repeat(device.bench(), RULE, stop, FIELD, 20.0, seed=1)
+    result = repeat(device.bench(), RULE, stop, FIELD, 20.0, device.execution_s, seed=1)
     assert len(result.windows) == 7
     assert not result.decision.converged
 
@@ -88,5 +92,5 @@ def test_a_noisy_device_hits_the_cap_and_says_so() -> None:
 def test_a_meter_without_samples_ends_the_loop_with_a_clear_error() -> None:
     device = JumpingDevice(hz=0.2)
     with pytest.raises(RepetitionError, match="too_few_samples") as caught:
-        repeat(device.bench(), RULE, STOP, FIELD, 20.0, seed=1)
+        repeat(device.bench(), RULE, STOP, FIELD, 20.0, device.execution_s, seed=1)
     assert len(caught.value.windows) == 11

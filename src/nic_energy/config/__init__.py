@@ -166,7 +166,7 @@ def _points(
     return tuple(points)
 
 
-METERS_OF_DEVICE = {"cuda": ("nvml",), "cpu": ("rapl", "cpu_load"), "virtual": ("virtual",)}
+METERS_OF_DEVICE = {"cuda": ("nvml",), "cpu": ("rapl", "cpu_load")}
 
 
 def _check_together(config: Config) -> None:

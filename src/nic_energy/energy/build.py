@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from nic_energy import tables
+from nic_energy.config.settings import differences
 from nic_energy.energy.idle import idle_power_w, idle_uncertainty_w
 from nic_energy.energy.rows import (
     IdlePower,
@@ -169,15 +170,3 @@ class _Guard:
                     f"{path}: has the {name} {one}, but {other_path} has {two}; they are not "
                     "mixed. Measure them under labels of their own (config key `setup`)."
                 )
-
-
-def differences(wanted: Mapping[str, Any], found: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The keys in which two settings differ, as `key found -> wanted`."""
-    pieces: list[str] = []
-    for key in sorted({*wanted, *found}):
-        new, old = wanted.get(key), found.get(key)
-        if isinstance(new, Mapping) and isinstance(old, Mapping):
-            pieces += differences(new, old, f"{prefix}{key}.")
-        elif new != old:
-            pieces.append(f"{prefix}{key} {old} -> {new}")
-    return pieces

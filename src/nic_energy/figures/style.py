@@ -66,4 +66,4 @@ def save(figure: Figure, stem: Path) -> None:
     with mpl.rc_context(RULES):
         for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 300})):
             with atomic_path(stem.with_name(stem.name + suffix)) as partial:
-                figure.savefig(partial, format=suffix[1:], **options)  # type: ignore[arg-type]
+                figure.savefig(partial, format=suffix[1:], **options)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nic_energy.config import Network
-from nic_energy.errors import DeviceError
 from nic_energy.meters import MeterRequest
 from nic_energy.protocol.bench import Clock, Load, SystemClock
 from nic_energy.sampler import Sampler
@@ -135,17 +134,13 @@ class TorchBackend:
         """Nothing outlives the process."""
 
 
-def open_backend(settings: Mapping[str, Any], state: Path, cold: bool = False) -> Backend:
+def open_backend(settings: Mapping[str, Any], cold: bool = False) -> Backend:
     """The backend for the device of the settings.
 
     Args:
-        state: where a virtual device keeps its clock and temperatures between processes.
         cold: see `TorchBackend`.
 
     Raises:
         DeviceError: the device is not there.
     """
-    device = settings["device"]
-    if device == "virtual":
-        raise DeviceError("device virtual: not available.")
     return TorchBackend(settings, cold)

@@ -46,7 +46,7 @@ def measure_idle(request: IdleRequest) -> TraceMeta:
     """
     store = RawStore(request.setup_folder)
     settings = request.settings
-    backend = open_backend(settings, request.setup_folder / "reference", cold=True)
+    backend = open_backend(settings, cold=True)
     sampler = backend.sampler()
     meter = sampler.start()
     try:
@@ -109,8 +109,6 @@ def with_idle_power(trace: Trace) -> Trace:
 
 def _run_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The run settings as torch takes them; imports torch, so only after idle is recorded."""
-    if settings["device"] == "virtual":
-        return {}
     from nic_energy.codecs.execution import configure
 
     return configure(settings["deterministic"], settings["precision"], settings["device"])

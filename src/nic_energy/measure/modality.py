@@ -142,7 +142,7 @@ class _Attempt:
     def run(self, report: Callable[[Progress], None]) -> _Ended:
         """Run the protocol; an error ends it and is handed back with what was measured."""
         request = self.request
-        backend = open_backend(request.settings, request.setup_folder / "reference")
+        backend = open_backend(request.settings)
         error: BaseException | None = None
         try:
             with device_lock(self.idle.meter.device_uuid):
@@ -248,7 +248,7 @@ class _Attempt:
                 f"{request.idle}: holds no idle power for {field.column}; it was recorded with "
                 "another meter or driver. Record it again: --forcerun measure_idle."
             )
-        execution_s = time_execution(bench, min(0.5, protocol["min_duration_s"] / 4))
+        execution_s = time_execution(bench, min(1.0, protocol["min_duration_s"] / 4))
         heated, interval = preheat(
             bench,
             PreheatRule(
@@ -272,6 +272,7 @@ class _Attempt:
             ),
             field,
             idle_w,
+            execution_s,
             seed=_phase_seed(request),
             report=report,
         )

@@ -50,7 +50,6 @@ class Repetitions:
     windows: tuple[Window, ...]
     intervals: tuple[Interval, ...]
     decision: Decision
-    execution_s: float
 
 
 class RepetitionError(MeasurementError):
@@ -94,6 +93,7 @@ def repeat(
     stopping: StoppingRule,
     power_field: PowerField,
     idle_power_w: float,
+    execution_s: float,
     seed: int,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Repetitions:
@@ -108,13 +108,13 @@ def repeat(
 
     Args:
         idle_power_w: mean idle power of the same power column.
+        execution_s: time of one execution, as `time_execution` gives it.
         seed: seed of the random phase.
 
     Raises:
         RepetitionError: more than `max_rejected` windows were not admissible.
     """
     rng = random.Random(seed)  # noqa: S311 - a phase, not a secret
-    execution_s = time_execution(bench, min(1.0, windows.min_duration_s / 4))
     executions = executions_for(windows.min_duration_s, execution_s)
     done: list[Window] = []
     intervals: list[Interval] = []
@@ -138,7 +138,7 @@ def repeat(
         decision = stopping.decide(energies)
         report(Progress(window, decision))
         if decision.stop:
-            return Repetitions(tuple(done), tuple(intervals), decision, execution_s)
+            return Repetitions(tuple(done), tuple(intervals), decision)
 
 
 def _lead_in(bench: Bench, seconds: float, execution_s: float) -> Interval:
