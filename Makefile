@@ -5,7 +5,10 @@
 # Without an NVIDIA GPU, a smaller torch:
 #   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+# The first Python of a fit version that really runs: a name on PATH can be a shim without one behind it.
+FIT := import sys, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
+PYTHON ?= $(shell for python in python3.12 python3.11 python3; do \
+	if $$python -c '$(FIT)' >/dev/null 2>&1; then command -v $$python; break; fi; done)
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -18,8 +21,10 @@ SNAKEMAKE := snakemake --cores 1 --resources gpu=1
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: envs/lock.txt envs/lock-cuda.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else "nic-energy needs Python 3.11 or 3.12 (CompressAI has no build for %d.%d): make setup PYTHON=/path/to/python3.12" % v)'
-	$(PYTHON) -m venv $(VENV)
+	@"$(PYTHON)" -c '$(FIT)' >/dev/null 2>&1 || { \
+		echo "nic-energy needs Python 3.11 or 3.12 with venv (CompressAI has no build for others)." >&2; \
+		echo "None was found on PATH: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
 ifeq ($(TORCH_INDEX),)
 	@echo "Installing the pinned environment (about 6 GB with CUDA, some minutes) ..."
 	$(BIN)/python -m pip install --progress-bar on -r envs/lock.txt -r envs/lock-cuda.txt

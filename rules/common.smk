@@ -97,6 +97,8 @@ def run_options():
     """Options of `nic-energy measure` that change where things lie, never what is measured."""
     document = CAMPAIGN.document
     options = ["--power-field", document["power_field"]]
+    if document["networks_table"]:
+        options += ["--networks-table", document["networks_table"]]
     if document["weights_dir"]:
         options += ["--weights-dir", document["weights_dir"]]
     if document["remeasure"]:

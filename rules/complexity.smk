@@ -3,7 +3,7 @@
 
 rule count_macs:
     input:
-        networks=workflow.source_path("../config/networks.tsv"),
+        networks=str(CAMPAIGN.networks_table),
     output:
         summary="results/complexity.csv",
         layers="results/complexity_layers.csv",

@@ -86,7 +86,7 @@ def test_energy_over_pixels_has_markers_and_lines_of_both_levels(
     assert axes.get_ylabel() == "Energy of one execution (J)"
     assert [line.get_marker() for line in axes.lines] == ["x", "None", "o", "None"]
     assert len(axes.lines[0].get_xdata()) == 5 * 20  # type: ignore[arg-type]
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]  # type: ignore[union-attr]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[0] == "low quality levels"
     assert "J/Mpx" in labels[1]
     save(figure, tmp_path / "f")

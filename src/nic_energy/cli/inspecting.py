@@ -99,6 +99,8 @@ def show_command(folder: Path) -> None:
     slopes = read_csv(folder / "models" / "complexity_models.csv")
     sources = sorted(set(models["source"]))
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
     note = "; ".join(SOURCE_NOTES[source] for source in sources)
     for title, table, columns in (
         (f"Energy over pixels, E = alpha S + beta: joules {note}", models, ENERGY_MODEL_VIEW),
@@ -106,13 +108,17 @@ def show_command(folder: Path) -> None:
     ):
         view = Table(title=title, title_justify="left")
         for name, (_, style) in columns.items():
-            view.add_column(name, justify="left" if style is None else "right")
+            left = style is None
+            view.add_column(name, justify="left" if left else "right", no_wrap=left)
         for row in table.to_dict("records"):
             view.add_row(*(_cell(row, key, style) for key, style in columns.values()))
         console.print(view)
     console.print(f"Figures: {folder / 'figures'}    Page: {folder / 'report.html'}")
     console.print(f"These joules are {note}.")
 
+
+WIDTH = 110
+"""Columns of the output where there is no terminal."""
 
 View = Mapping[str, tuple[str, str | None]]
 

@@ -3,12 +3,14 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nic_energy.errors import ConfigError
-from nic_energy.protocol.repetitions import Progress
+
+if TYPE_CHECKING:
+    from nic_energy.protocol.repetitions import Progress
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,8 @@ def idle_command(
 @click.option("--setup", required=True, help="Label of the set-up.")
 @click.option("--setup-folder", type=PATH, required=True, help="results/{setup}.")
 @click.option("--part", default="chain", show_default=True, help="Part of the codec.")
-@click.option("--network", required=True, help="A network of config/networks.tsv.")
+@click.option("--network", required=True, help="A network of the networks table.")
+@click.option("--networks-table", help="The networks table, if not config/networks.tsv.")
 @click.option("--quality", type=int, required=True, help="Quality level.")
 @click.option("--image", required=True, help="Id of the image.")
 @click.option("--image-file", type=PATH, required=True, help="The image: RGB, 8 bit.")
@@ -77,17 +80,19 @@ def idle_command(
 @click.option("--plan", type=PATH, help="plan.json of the campaign, for the time left.")
 @click.option("--fresh", is_flag=True, help="Measure even if an equal attempt was accepted.")
 @click.option("--output", type=PATH, required=True, help="Trace to write.")
-def measure_command(network: str, plan: Path | None, **options: Any) -> None:
+def measure_command(
+    network: str, networks_table: str | None, plan: Path | None, **options: Any
+) -> None:
     """Measure one modality and write its trace.
 
     An accepted attempt with equal settings, code and image in the raw store is linked, not
     measured again.
     """
     from nic_energy.campaign import time_left
-    from nic_energy.config import project_root, read_networks
+    from nic_energy.config import networks_path, read_networks
     from nic_energy.measure.modality import MeasureRequest, measure_modality
 
-    networks = read_networks(project_root() / "config" / "networks.tsv")
+    networks = read_networks(networks_path(networks_table))
     if network not in networks:
         raise ConfigError(f"--network {network}: there are {', '.join(networks)}.")
     if options["quality"] not in networks[network].qualities:
@@ -104,7 +109,7 @@ def measure_command(network: str, plan: Path | None, **options: Any) -> None:
         click.echo(f"  {time_left(plan)}")
 
 
-def _log_progress(progress: Progress) -> None:
+def _log_progress(progress: "Progress") -> None:
     decision = progress.decision
     predicted = decision.predicted_repetitions
     log.info(

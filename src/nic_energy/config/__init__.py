@@ -14,7 +14,16 @@ from nic_energy.config.networks import Network, read_networks
 from nic_energy.config.schema import check, project_root, read_schema, with_defaults
 from nic_energy.errors import ConfigError
 
-__all__ = ["Config", "Images", "Network", "Protocol", "project_root", "read_networks", "resolve"]
+__all__ = [
+    "Config",
+    "Images",
+    "Network",
+    "Protocol",
+    "networks_path",
+    "project_root",
+    "read_networks",
+    "resolve",
+]
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,11 @@ class Config:
         return str(self.document["setup"])
 
     @property
+    def networks_table(self) -> Path:
+        """Path of the networks table."""
+        return networks_path(self.document["networks_table"])
+
+    @property
     def parts(self) -> list[str]:
         """Parts of the codec to measure."""
         return list(self.document["parts"])
@@ -116,12 +130,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def resolve(document: Mapping[str, Any], networks_table: Path | None = None) -> Config:
+def resolve(document: Mapping[str, Any]) -> Config:
     """Validate a merged configuration and fill in the defaults.
 
     Args:
         document: the configuration as read from YAML.
-        networks_table: networks.tsv; by default the project's.
 
     Raises:
         ConfigError: names every wrong key with what is allowed.
@@ -130,7 +143,7 @@ def resolve(document: Mapping[str, Any], networks_table: Path | None = None) -> 
     check(schema, document)
     filled = with_defaults(schema, document)
     check(schema, filled)
-    networks = read_networks(networks_table or project_root() / "config" / "networks.tsv")
+    networks = read_networks(networks_path(filled["networks_table"]))
     config = Config(
         document=filled,
         protocol=Protocol(**filled["protocol"]),
@@ -142,6 +155,11 @@ def resolve(document: Mapping[str, Any], networks_table: Path | None = None) -> 
     return config
 
 
+def networks_path(table: str | None) -> Path:
+    """The networks table of the configuration; the project's own without one."""
+    return Path(table) if table else project_root() / "config" / "networks.tsv"
+
+
 def _points(
     entries: list[dict[str, Any]], networks: Mapping[str, Network]
 ) -> tuple[tuple[str, int], ...]:
@@ -150,7 +168,7 @@ def _points(
         name, wanted = entry["name"], entry["qualities"]
         if name not in networks:
             raise ConfigError(
-                f"networks.{index}.name: {name!r} is no network of config/networks.tsv; "
+                f"networks.{index}.name: {name!r} is no network of the networks table; "
                 f"there are {', '.join(networks)}."
             )
         offered = networks[name].qualities

@@ -10,6 +10,11 @@ from nic_energy.figures.style import LEVEL_COLOURS, LEVEL_MARKERS, RULES, canvas
 from nic_energy.vocabulary import LEVELS
 
 
+def _signed(value: float) -> str:
+    sign = "+" if value >= 0 else "−"
+    return f"{sign} {abs(value):.2g}"
+
+
 def plot(energy: pd.DataFrame, models: pd.DataFrame, network: str) -> Figure:
     """One marker a modality, one line a level.
 
@@ -46,13 +51,13 @@ def plot(energy: pd.DataFrame, models: pd.DataFrame, network: str) -> Figure:
                     [0, most],
                     [beta, beta + alpha * most * 1e6],
                     color=LEVEL_COLOURS[level],
-                    label=f"{alpha * 1e6:.3g} J/Mpx · S {beta:+.2g} J",
+                    label=f"{alpha * 1e6:.3g} J/Mpx · S {_signed(beta)} J",
                 )
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.set_xlabel("Pixels of the image, S (Mpx)")
         axes.set_ylabel("Energy of one execution (J)")
         axes.set_title(network, loc="left")
-        axes.legend(frameon=False, loc="upper left", handlelength=1.6)
+        figure.legend(frameon=False, loc="outside upper left", handlelength=1.6, ncols=2)
         note_source(figure, rows["source"])
     return figure

@@ -12,7 +12,7 @@ from nic_energy.config import Images
 from nic_energy.errors import InputError
 from nic_energy.files import write_with
 from nic_energy.images.decode import opened_image, scaled_size, upright_size
-from nic_energy.images.sources import Member, members, opened
+from nic_energy.images.sources import Member, archive_of, members, opened
 
 COLUMNS = ("image", "member", "source_sha256", "width", "height")
 MAX_ID = 100
@@ -40,7 +40,7 @@ def index_images(images: Images, archive: Path | None) -> list[ImageEntry]:
     Raises:
         InputError: an image is corrupt, or count, pixel sum or a selected id is not as expected.
     """
-    archive = archive if images.source in ("zip", "url") else None
+    archive = archive_of(images, archive)
     found = members(images, archive)
     sizes, entries = [], []
     for member, image in zip(found, ids(found), strict=True):

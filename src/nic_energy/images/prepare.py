@@ -11,7 +11,7 @@ from nic_energy.errors import InputError
 from nic_energy.files import atomic_path
 from nic_energy.images.decode import opened_image, to_rgb
 from nic_energy.images.index import ImageEntry
-from nic_energy.images.sources import opened
+from nic_energy.images.sources import archive_of, opened
 
 
 def prepare_image(entry: ImageEntry, images: Images, archive: Path | None, target: Path) -> None:
@@ -23,7 +23,7 @@ def prepare_image(entry: ImageEntry, images: Images, archive: Path | None, targe
     Raises:
         InputError: the image cannot be decoded; names it.
     """
-    archive = archive if images.source in ("zip", "url") else None
+    archive = archive_of(images, archive)
     with (
         opened(entry.member, archive) as handle,
         opened_image(handle, entry.member, images.max_megapixels) as picture,

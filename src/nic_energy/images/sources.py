@@ -46,15 +46,18 @@ class Member:
 def members(images: Images, archive: Path | None) -> list[Member]:
     """The images of a source, in alphabetical order.
 
+    Args:
+        archive: see `archive_of`.
+
     Raises:
         InputError: the source is not there, holds no image, or an archive is not safe.
     """
-    if images.source == "folder":
+    if archive is not None:
+        found = _in_archive(archive)
+    elif images.source == "folder":
         found = _in_folder(Path(str(images.path)))
-    elif images.source == "skimage":
-        found = [Member(name, f"skimage:{name}") for name in PHOTOGRAPHS]
     else:
-        found = _in_archive(_archive(images, archive))
+        found = [Member(name, f"skimage:{name}") for name in PHOTOGRAPHS]
     if not found:
         raise InputError(
             f"images: no image in {images.path or archive or images.source}; "
@@ -90,7 +93,10 @@ def opened(member: str, archive: Path | None) -> Iterator[IO[bytes]]:
         raise InputError(f"{archive or ''} {member}: cannot be read ({error}).".strip()) from error
 
 
-def _archive(images: Images, archive: Path | None) -> Path:
+def archive_of(images: Images, archive: Path | None) -> Path | None:
+    """The zip archive of a source: the one given, or `images.path`; None for other sources."""
+    if images.source not in ("zip", "url"):
+        return None
     return archive if archive is not None else Path(str(images.path))
 
 
