@@ -10,7 +10,7 @@ from nic_energy import fingerprint
 from nic_energy.campaign import keys, trace_path
 from nic_energy.config import resolve
 from nic_energy.errors import ConfigError
-from nic_energy.files import canonical_json
+from nic_energy.files import canonical_json, digest_of
 from nic_energy.images.index import read_index
 
 try:
@@ -25,8 +25,8 @@ MEASURED = CAMPAIGN.document["energy_table"] is None
 RESULTS = f"results/{SETUP}"
 MEASURING = MEASURED and not CAMPAIGN.document["allow_missing"]
 PLAN_CONFIG = json.dumps(config)
+SETTINGS_DIGEST = digest_of(CAMPAIGN.settings())
 IMAGES_CONFIG = canonical_json(CAMPAIGN.document["images"])
-RUN_SETTINGS = canonical_json(CAMPAIGN.settings())
 CONDA = "../envs/nic-energy.yaml"
 
 
@@ -93,19 +93,6 @@ def figures():
     return [f"{RESULTS}/figures/{name}.svg" for name in names]
 
 
-def run_options():
-    """Options of `nic-energy measure` that change where things lie, never what is measured."""
-    document = CAMPAIGN.document
-    options = ["--power-field", document["power_field"]]
-    if document["networks_table"]:
-        options += ["--networks-table", document["networks_table"]]
-    if document["weights_dir"]:
-        options += ["--weights-dir", document["weights_dir"]]
-    if document["remeasure"]:
-        options += ["--fresh"]
-    return " ".join(shlex.quote(option) for option in options)
-
-
 def measurement_params(wildcards):
     """What makes a measurement stale: settings, measuring code, row of the networks table."""
     return canonical_json(
@@ -115,6 +102,3 @@ def measurement_params(wildcards):
             "network": fingerprint.of_network(CAMPAIGN.networks[wildcards.network]),
         }
     )
-
-
-RUN_OPTIONS = run_options()

@@ -16,11 +16,10 @@ rule build_energy:
         f"logs/{SETUP}/build_energy.log",
     conda:
         CONDA
-    params:
-        config=PLAN_CONFIG,
-        index=f"results/images/{COLLECTION}/index.csv",
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        config=PLAN_CONFIG,
     script:
         "../workflow/scripts/build_energy.py"

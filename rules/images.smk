@@ -7,14 +7,14 @@ rule download_images:
         "results/images/{collection}/archive.zip",
     log:
         "logs/images/{collection}/download_images.log",
+    retries: 2
     conda:
         CONDA
-    params:
-        images=IMAGES_CONFIG,
     resources:
         mem_mb=500,
         runtime=120,
-    retries: 2
+    params:
+        images=IMAGES_CONFIG,
     shell:
         "nic-energy images download"
         " --images {params.images:q}"
@@ -31,12 +31,12 @@ checkpoint index_images:
         f"logs/images/{COLLECTION}/index_images.log",
     conda:
         CONDA
-    params:
-        images=IMAGES_CONFIG,
-        archive=archive_option(),
     resources:
         mem_mb=1000,
         runtime=30,
+    params:
+        images=IMAGES_CONFIG,
+        archive=archive_option(),
     shell:
         "nic-energy images index"
         " --images {params.images:q}"
@@ -55,13 +55,13 @@ rule prepare_image:
         f"logs/images/{COLLECTION}/prepare_image/{{image}}.log",
     conda:
         CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         digest=image_digest,
         archive=archive_option(),
         images=IMAGES_CONFIG,
-    resources:
-        mem_mb=2000,
-        runtime=10,
     shell:
         "nic-energy images prepare"
         " --images {params.images:q}"

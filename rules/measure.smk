@@ -11,11 +11,11 @@ rule plan_campaign:
         f"logs/{SETUP}/plan_campaign.log",
     conda:
         CONDA
-    params:
-        config=PLAN_CONFIG,
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        config=PLAN_CONFIG,
     script:
         "../workflow/scripts/plan_campaign.py"
 
@@ -23,6 +23,7 @@ rule plan_campaign:
 rule measure:
     input:
         image=f"results/images/{COLLECTION}/png/{{image}}.png",
+        config=ancient(rules.write_config.output[0]),
         idle=ancient(rules.measure_idle.output.idle),
         plan=ancient(rules.plan_campaign.output[0]),
     output:
@@ -31,17 +32,18 @@ rule measure:
         f"logs/{SETUP}/measure/{{part}}/{{network}}/q{{quality}}/{{image}}.log",
     conda:
         CONDA
-    params:
-        stale=measurement_params,
     threads: workflow.cores
     resources:
         gpu=1,
         mem_mb=8000,
         runtime=60,
+    params:
+        digest=SETTINGS_DIGEST,
+        stale=measurement_params,
     shell:
         "nic-energy measure"
-        " --setup {SETUP:q}"
-        " --setup-folder {RESULTS:q}"
+        " --config {input.config:q}"
+        " --digest {params.digest}"
         " --part {wildcards.part:q}"
         " --network {wildcards.network:q}"
         " --quality {wildcards.quality}"
@@ -49,7 +51,5 @@ rule measure:
         " --image-file {input.image:q}"
         " --idle {input.idle:q}"
         " --plan {input.plan:q}"
-        " --settings {RUN_SETTINGS:q}"
         " --output {output:q}"
-        " {RUN_OPTIONS}"
         " 2> {log:q} || {{ rc=$?; tail -n 20 {log:q} >&2; exit $rc; }}"

@@ -11,13 +11,13 @@ rule fit_energy_models:
         f"logs/{SETUP}/fit_energy_models.log",
     conda:
         CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         config=PLAN_CONFIG,
         folds=CAMPAIGN.document["cross_validation_folds"],
         seed=CAMPAIGN.document["seed"],
-    resources:
-        mem_mb=2000,
-        runtime=10,
     script:
         "../workflow/scripts/fit_energy_models.py"
 

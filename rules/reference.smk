@@ -1,7 +1,26 @@
-# The idle reference, before anything is on the device (paper, section 3).
+# The set-up's configuration as one file, and its idle reference, recorded before anything is on the
+# device (paper, section 3).
+
+
+rule write_config:
+    output:
+        f"{RESULTS}/config.json",
+    log:
+        f"logs/{SETUP}/write_config.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        config=PLAN_CONFIG,
+    script:
+        "../workflow/scripts/write_config.py"
 
 
 rule measure_idle:
+    input:
+        config=ancient(rules.write_config.output[0]),
     output:
         idle=f"{RESULTS}/reference/idle.parquet",
         environment=f"{RESULTS}/reference/environment.json",
@@ -9,24 +28,19 @@ rule measure_idle:
         f"logs/{SETUP}/measure_idle.log",
     conda:
         CONDA
-    params:
-        folder=RESULTS,
-        settings=canonical_json(CAMPAIGN.idle_settings()),
-        run_settings=canonical_json(CAMPAIGN.settings()),
-        code=fingerprint.of_idle(METER),
-        fresh="--fresh" if CAMPAIGN.document["remeasure"] else "",
     threads: workflow.cores
     resources:
         gpu=1,
         mem_mb=4000,
         runtime=30,
+    params:
+        digest=digest_of(CAMPAIGN.idle_settings()),
+        code=fingerprint.of_idle(METER),
+        remeasure=CAMPAIGN.document["remeasure"],
     shell:
         "nic-energy idle"
-        " --setup {SETUP:q}"
-        " --setup-folder {params.folder:q}"
-        " --settings {params.settings:q}"
-        " --run-settings {params.run_settings:q}"
+        " --config {input.config:q}"
+        " --digest {params.digest}"
         " --output {output.idle:q}"
         " --environment {output.environment:q}"
-        " {params.fresh}"
         " 2> {log:q} || {{ rc=$?; tail -n 20 {log:q} >&2; exit $rc; }}"

@@ -12,11 +12,11 @@ rule plot_power_trace:
         f"logs/{SETUP}/plot_power_trace.log",
     conda:
         CONDA
-    params:
-        setup=SETUP,
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        setup=SETUP,
     script:
         "../workflow/scripts/plot_power_trace.py"
 
@@ -73,11 +73,10 @@ rule write_report:
         f"logs/{SETUP}/write_report.log",
     conda:
         CONDA
-    params:
-        config=PLAN_CONFIG,
-        folder=RESULTS,
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        config=PLAN_CONFIG,
     script:
         "../workflow/scripts/write_report.py"

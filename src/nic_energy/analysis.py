@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nic_energy.campaign import keys, trace_path
+from nic_energy.campaign import keys, setup_folder, trace_path
 from nic_energy.config import Config
 from nic_energy.energy.build import EnergyTables, build_energy
 from nic_energy.energy.table import from_table
@@ -12,16 +12,16 @@ from nic_energy.images.index import read_index
 from nic_energy.store import RawStore, modality_key
 
 
-def energy_tables(config: Config, index: Path) -> EnergyTables:
+def energy_tables(config: Config, index: Path | None) -> EnergyTables:
     """The energy tables of a campaign, from its traces or from the table that was brought.
 
     Args:
-        index: index.csv of the images; not read with `energy_table`.
+        index: index.csv of the images; None with `energy_table`.
     """
     document = config.document
-    if document["energy_table"]:
+    if document["energy_table"] or index is None:
         return from_table(Path(document["energy_table"]), config.networks, config.setup)
-    folder = Path("results") / config.setup
+    folder = setup_folder(config.setup)
     present, missing = [], []
     for key in keys(config, [entry.image for entry in read_index(index)]):
         path = trace_path(config.setup, *key)

@@ -20,14 +20,15 @@ WARM_UP_S = 8.0
 """Starting a process, importing torch and loading a network, roughly."""
 
 
+def setup_folder(setup: str) -> Path:
+    """Folder of a set-up's results, relative to the working directory."""
+    return Path("results") / setup
+
+
 def trace_path(setup: str, part: str, network: str, quality: int, image: str) -> Path:
     """The trace of a modality, relative to the working directory."""
-    return (
-        Path("results")
-        / setup
-        / "traces"
-        / f"{modality_key(part, network, quality, image)}.parquet"
-    )
+    key = modality_key(part, network, quality, image)
+    return setup_folder(setup) / "traces" / f"{key}.parquet"
 
 
 def keys(config: Config, images: Sequence[str]) -> list[tuple[str, str, int, str]]:

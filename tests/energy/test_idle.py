@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ from nic_energy.traces import Interval, Trace, samples_table
 from tests.traces import idle_trace
 
 
-def with_samples(power: list[float | None], counter: list[float] | None = None) -> Trace:
+def with_samples(power: Sequence[float | None], counter: list[float] | None = None) -> Trace:
     trace = idle_trace()
     samples = [
         {

@@ -12,7 +12,7 @@ def rule(interval: str = "two_sided", least: int = 5, most: int = 200) -> Stoppi
 
 def test_the_rule_as_published_in_closed_form() -> None:
     values = [10.0, 10.1, 9.9, 10.05, 9.95]
-    std, t99, t995 = np.std(values, ddof=1), 3.746947, 4.604095
+    std, t99, t995 = float(np.std(values, ddof=1)), 3.746947, 4.604095
     one, two = rule("one_sided"), rule("two_sided")
     assert one.width(std, 5) == pytest.approx(2 * std / math.sqrt(5) * t99, rel=1e-6)
     assert two.width(std, 5) == pytest.approx(2 * std / math.sqrt(5) * t995, rel=1e-6)

@@ -6,4 +6,4 @@ from nic_energy.logs import log_to
 from nic_energy.report.page import write_page
 
 log_to(snakemake.log[0])
-write_page(Path(snakemake.params.folder), Path(snakemake.output[0]), list(snakemake.input.figures))
+write_page(Path(snakemake.input.energy).parent, Path(snakemake.output[0]), list(snakemake.input.figures))

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nic_energy.errors import ConfigError
+from nic_energy.campaign import setup_folder, time_left
+from nic_energy.config import Config, resolve
+from nic_energy.config.merge import read_merged
+from nic_energy.errors import ConfigError, MismatchError
+from nic_energy.files import digest_of
 
 if TYPE_CHECKING:
     from nic_energy.protocol.repetitions import Progress
@@ -35,28 +39,51 @@ class JsonObject(click.ParamType[dict[str, Any]]):
         return document
 
 
+CONFIG = click.option(
+    "--config", "config_path", type=PATH, required=True, help="The set-up's configuration."
+)
+DIGEST = click.option("--digest", help="Digest that the run settings must have.")
+
+
+def read_config(path: Path, digest: str | None, settings: str) -> Config:
+    """The configuration of a set-up.
+
+    Args:
+        digest: what the workflow says that its settings are; None to take them as they come.
+        settings: the method of `Config` that gives the settings the digest is of.
+
+    Raises:
+        MismatchError: the file is not that of the workflow that calls.
+    """
+    config = resolve(read_merged([path]))
+    if digest not in (None, digest_of(getattr(config, settings)())):
+        raise MismatchError(
+            f"{path}: is older than the configuration of this run. Write it anew: add "
+            "--forcerun write_config to the snakemake command."
+        )
+    return config
+
+
 @click.command("idle")
-@click.option("--setup", required=True, help="Label of the set-up.")
-@click.option("--setup-folder", type=PATH, required=True, help="results/{setup}.")
-@click.option("--settings", type=JsonObject(), required=True, help="Settings of the reference.")
-@click.option("--run-settings", type=JsonObject(), required=True, help="Settings of the runs.")
+@CONFIG
+@DIGEST
 @click.option("--output", type=PATH, required=True, help="idle.parquet to write.")
 @click.option("--environment", type=PATH, required=True, help="environment.json to write.")
-@click.option("--fresh", is_flag=True, help="Record anew even if this session has one.")
-def idle_command(
-    setup: str,
-    setup_folder: Path,
-    settings: dict[str, Any],
-    run_settings: dict[str, Any],
-    output: Path,
-    environment: Path,
-    fresh: bool,
-) -> None:
+def idle_command(config_path: Path, digest: str | None, output: Path, environment: Path) -> None:
     """Record the idle reference before anything is loaded on the device."""
     from nic_energy.measure.idle import IdleRequest, measure_idle
 
+    config = read_config(config_path, digest, "idle_settings")
     meta = measure_idle(
-        IdleRequest(setup, setup_folder, settings, run_settings, output, environment, fresh)
+        IdleRequest(
+            config.setup,
+            setup_folder(config.setup),
+            config.idle_settings(),
+            config.settings(),
+            output,
+            environment,
+            config.document["remeasure"],
+        )
     )
     column, power_w = next(iter(meta.idle_power_w.items()))
     click.echo(
@@ -65,42 +92,47 @@ def idle_command(
 
 
 @click.command("measure")
-@click.option("--setup", required=True, help="Label of the set-up.")
-@click.option("--setup-folder", type=PATH, required=True, help="results/{setup}.")
+@CONFIG
+@DIGEST
 @click.option("--part", default="chain", show_default=True, help="Part of the codec.")
 @click.option("--network", required=True, help="A network of the networks table.")
-@click.option("--networks-table", help="The networks table, if not config/networks.tsv.")
 @click.option("--quality", type=int, required=True, help="Quality level.")
 @click.option("--image", required=True, help="Id of the image.")
 @click.option("--image-file", type=PATH, required=True, help="The image: RGB, 8 bit.")
 @click.option("--idle", type=PATH, required=True, help="idle.parquet of the set-up.")
-@click.option("--settings", type=JsonObject(), required=True, help="Run settings.")
-@click.option("--power-field", default="auto", show_default=True, help="Column to stop on.")
-@click.option("--weights-dir", type=PATH, help="Folder of checkpoints.")
 @click.option("--plan", type=PATH, help="plan.json of the campaign, for the time left.")
-@click.option("--fresh", is_flag=True, help="Measure even if an equal attempt was accepted.")
 @click.option("--output", type=PATH, required=True, help="Trace to write.")
 def measure_command(
-    network: str, networks_table: str | None, plan: Path | None, **options: Any
+    config_path: Path,
+    digest: str | None,
+    network: str,
+    image_file: Path,
+    plan: Path | None,
+    **options: Any,
 ) -> None:
     """Measure one modality and write its trace.
 
     An accepted attempt with equal settings, code and image in the raw store is linked, not
     measured again.
     """
-    from nic_energy.campaign import time_left
-    from nic_energy.config import networks_path, read_networks
     from nic_energy.measure.modality import MeasureRequest, measure_modality
 
-    networks = read_networks(networks_path(networks_table))
-    if network not in networks:
-        raise ConfigError(f"--network {network}: there are {', '.join(networks)}.")
-    if options["quality"] not in networks[network].qualities:
-        offered = ", ".join(map(str, networks[network].qualities))
+    config = read_config(config_path, digest, "settings")
+    if network not in config.networks:
+        raise ConfigError(f"--network {network}: there are {', '.join(config.networks)}.")
+    if options["quality"] not in config.networks[network].qualities:
+        offered = ", ".join(map(str, config.networks[network].qualities))
         raise ConfigError(f"--quality {options['quality']}: {network} has {offered}.")
+    document = config.document
     request = MeasureRequest(
-        network=networks[network],
-        image_path=options.pop("image_file"),
+        setup=config.setup,
+        setup_folder=setup_folder(config.setup),
+        network=config.networks[network],
+        image_path=image_file,
+        settings=config.settings(),
+        power_field=document["power_field"],
+        weights_dir=Path(document["weights_dir"]) if document["weights_dir"] else None,
+        fresh=document["remeasure"],
         **options,
     )
     outcome = measure_modality(request, report=_log_progress)
@@ -126,8 +158,9 @@ def _line(key: str, linked: bool, stopping: Any, source: str) -> str:
     if linked:
         return f"{key}: an equal accepted attempt is linked, not measured again"
     width = stopping["half_width_percent"]
+    interval = "no interval" if width is None else f"± {width:.2g} %"
     return (
-        f"{key}: {stopping['mean']:.4g} J an execution, {source}, "
-        f"± {width:.2g} %, K = {stopping['repetitions']}"
+        f"{key}: {stopping['mean']:.4g} J an execution, {source}, {interval}, "
+        f"K = {stopping['repetitions']}"
         f"{'' if stopping['converged'] else ' (not converged)'}"
     )

@@ -52,7 +52,7 @@ def plot(models: pd.DataFrame, slopes: pd.DataFrame, complexity: pd.DataFrame) -
             handles=handles, frameon=False, loc="outside upper left", ncols=4, handlelength=1.4,
             columnspacing=1.0,
         )  # fmt: skip
-        note_source(figure, points["source"])
+        note_source(figure, models["source"])
     return figure
 
 
