@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
-STRETCH_S: Mapping[float, float] = {10.0: 2.2, 100.0: 1.3}
+STRETCH_S: Mapping[float, float] = {10.0: 2.1, 100.0: 1.0}
 """Sampling rate in Hz to the length of one marked stretch in s: at least 100 periods a rate."""
 
 REPETITIONS = 5
@@ -259,14 +259,35 @@ def network_load() -> "NetworkLoad":
     return NetworkLoad(module, torch.rand(1, 3, IMAGE_SIDE, IMAGE_SIDE), NETWORK)
 
 
-def stretch(load: "NetworkLoad", executions: int) -> tuple[float, float]:
-    """Marks of back-to-back executions in monotonic s, after two that warm the caches."""
-    load.run(2)
-    return load.run(executions)
+@dataclass(frozen=True)
+class Stretch:
+    """Back-to-back executions between two monotonic marks in s."""
+
+    begin_s: float
+    end_s: float
+    executions: int
+
+    @property
+    def per_execution_s(self) -> float:
+        """Mean time per execution in s: what a sampler costs, it costs few of them, which a
+        median would hide.
+        """
+        return (self.end_s - self.begin_s) / self.executions
+
+
+def stretch(load: "NetworkLoad", length_s: float) -> Stretch:
+    """Executions for at least `length_s`, after one that warms the caches."""
+    load.run(1)
+    begin_s, end_s = load.run(1)
+    executions = 1
+    while end_s - begin_s < length_s:
+        _, end_s = load.run(1)
+        executions += 1
+    return Stretch(begin_s, end_s, executions)
 
 
 def trial(
-    load: "NetworkLoad", executions: int, start: Callable[[], Started], before_s: float
+    load: "NetworkLoad", length_s: float, start: Callable[[], Started], before_s: float
 ) -> Trial:
     """The network beside a sampler that starts before and ends after, then alone again.
 
@@ -275,37 +296,30 @@ def trial(
     """
     sampler = start()
     try:
-        begin, end = stretch(load, executions)
-        readings = sampler.readings(begin, end)
+        beside = stretch(load, length_s)
+        readings = sampler.readings(beside.begin_s, beside.end_s)
     finally:
         own_missed = sampler.stop()
     return Trial(
         before_s=before_s,
-        beside_s=(end - begin) / executions,
-        after_s=bare(load, executions),
+        beside_s=beside.per_execution_s,
+        after_s=stretch(load, length_s).per_execution_s,
         time_s=tuple(t for t, _ in readings),
         power_w=tuple(p for _, p in readings),
         own_missed=own_missed,
     )
 
 
-def bare(load: "NetworkLoad", executions: int) -> float:
-    """Time per execution with no sampler, in s."""
-    begin, end = stretch(load, executions)
-    return (end - begin) / executions
-
-
 def compare(
     load: "NetworkLoad", sampling_hz: float, samplers: Mapping[str, Callable[[float], Started]]
 ) -> list[Series]:
     """All samplers at one rate, by turns, with a bare stretch between any two."""
-    begin, end = stretch(load, 10)
-    executions = max(1, round(STRETCH_S[sampling_hz] / (end - begin) * 10))
+    length_s = STRETCH_S[sampling_hz]
     trials: dict[str, list[Trial]] = {name: [] for name in samplers}
-    before_s = bare(load, executions)
+    before_s = stretch(load, length_s).per_execution_s
     for _ in range(REPETITIONS):
         for name, make in samplers.items():
-            done = trial(load, executions, partial(make, sampling_hz), before_s)
+            done = trial(load, length_s, partial(make, sampling_hz), before_s)
             trials[name].append(done)
             before_s = done.after_s
     return [Series(name, sampling_hz, tuple(each)) for name, each in trials.items()]
@@ -351,7 +365,7 @@ def measure() -> Run:
         fake = FakeNvml(build(folder), folder / "control")
         fake.put(*CHANGING_POWER)
         result = folder / "result.json"
-        environment = {**os.environ, **fake.environment(), "CUDA_VISIBLE_DEVICES": ""}
+        environment = {**os.environ, **fake.environment(), "CUDA_VISIBLE_DEVICES": "0"}
         command = [sys.executable, "-m", "benchmarks.sampler", str(result)]
         subprocess.run(command, cwd=ROOT, env=environment, check=True)
         return parse(json.loads(result.read_text(encoding="utf-8")))
@@ -392,7 +406,7 @@ def render(run: Run) -> str:
         table(PERIOD_HEAD, [period_row(series) for series in run.series]),
         own_count(run),
         "## What the network notices",
-        f"Time per execution beside the sampler over the mean of the bare stretches before and "
+        "Time per execution beside the sampler over the mean of the bare stretches before and "
         f'after it; {REPETITIONS} repetitions, all samplers by turns. "No sampler" is the bare '
         "stretch after over the one before: a ratio within its range is noise.",
         table(SLOWDOWN_HEAD, slowdown_rows(run)),
@@ -404,8 +418,8 @@ def render(run: Run) -> str:
 def setting(run: Run) -> str:
     """On what the run was made."""
     priority = (
-        f'The sampler was granted real-time priority here; "{ORDINARY.partition(", ")[2]}" is '
-        "the same with that priority taken away, as a user has it who may not have it."
+        f'The sampler was granted real-time priority here; "{ORDINARY}" is the same with that '
+        "priority taken away, as for a user who is not allowed it."
         if run.realtime
         else "The sampler was not granted real-time priority here."
     )
@@ -417,22 +431,19 @@ def setting(run: Run) -> str:
     )
 
 
-PERIOD_HEAD = (
-    "rate", "sampler", "periods", "rate reached", "p50", "p99", "max", "missed"
-)  # fmt: skip
+PERIOD_HEAD = ("rate", "sampler", "periods", "rate reached", "p50", "p99", "max", "missed")
 
 
 def period_text(run: Run) -> str:
     """How the table of the sampling period is to be read."""
-    repeated, total = (
-        repeated_readings(run.series),
-        sum(len(t.power_w) for series in run.series for t in series.trials),
-    )
+    ours = [series for series in run.series if series.sampler != ZEUS]
+    readings = sum(len(t.power_w) for series in ours for t in series.trials)
     return (
         "Distance between successive samples, by their own time stamps, minus the nominal period: "
         "percentiles and maximum of its size. Missed: samples that the nominal rate has between "
-        f"the first and the last of a stretch, beyond those that are there. {repeated} of {total} "
-        "readings repeated the one before, so that leaving out repeated ones explains no gap."
+        "the first and the last of a stretch, beyond those that are there. Zeus leaves out a "
+        "reading that equals the one before; the fake power is made to change at every reading "
+        f"({repeated_readings(ours)} of the sampler's {readings} readings equalled the one before)."
     )
 
 
@@ -444,21 +455,20 @@ def period_row(series: Series) -> tuple[str, ...]:
         series.sampler,
         str(error.periods),
         f"{error.reached_hz:.2f} Hz",
-        milliseconds(error.p50_s),
-        milliseconds(error.p99_s),
-        milliseconds(error.max_s),
+        milliseconds(error.p50_s, 3),
+        milliseconds(error.p99_s, 3),
+        milliseconds(error.max_s, 3),
         str(error.missed),
     )
 
 
 def own_count(run: Run) -> str:
     """What the sampler's own report says, to be compared with the table."""
-    counts = [
-        t.own_missed for s in run.series for t in s.trials if t.own_missed is not None
-    ]  # fmt: skip
+    trials = [trial for series in run.series for trial in series.trials]
+    counts = [each.own_missed for each in trials if each.own_missed is not None]
     return (
-        f"By its own count, from start to end of {len(counts)} processes, the sampler missed "
-        f"{sum(counts)} deadlines."
+        f"Deadlines missed by the sampler's own count, from start to end of its {len(counts)} "
+        f"processes: {sum(counts)}."
     )
 
 
@@ -471,7 +481,9 @@ def slowdown_rows(run: Run) -> list[tuple[str, ...]]:
     for hz in dict.fromkeys(series.sampling_hz for series in run.series):
         same = [series for series in run.series if series.sampling_hz == hz]
         alone = statistics.median(t.before_s for series in same for t in series.trials)
-        rows.append((rate(hz), "no sampler", milliseconds(alone), "", *spread(bare_ratios(same))))
+        rows.append(
+            (rate(hz), "no sampler", milliseconds(alone, 1), "", *spread(bare_ratios(same)))
+        )
         rows.extend(slowdown_row(series) for series in same)
     return rows
 
@@ -483,8 +495,8 @@ def slowdown_row(series: Series) -> tuple[str, ...]:
     return (
         rate(series.sampling_hz),
         series.sampler,
-        milliseconds(alone),
-        milliseconds(beside),
+        milliseconds(alone, 1),
+        milliseconds(beside, 1),
         *spread(slowdowns(series)),
     )
 
@@ -511,9 +523,9 @@ def rate(hertz: float) -> str:
     return f"{hertz:g} Hz"
 
 
-def milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float, digits: int) -> str:
     """A duration in ms."""
-    return f"{seconds * 1e3:.2f} ms"
+    return f"{seconds * 1e3:.{digits}f} ms"
 
 
 def spread(ratios: Sequence[float]) -> tuple[str, str]:

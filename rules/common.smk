@@ -42,7 +42,7 @@ def image_sources():
     images = CAMPAIGN.images
     if images.source == "url":
         return [f"results/images/{COLLECTION}/archive.zip"]
-    if images.source == "zip":
+    if images.source in ("zip", "sizes"):
         return [images.path]
     if images.source == "folder":
         return sorted(str(path) for path in Path(images.path).glob("*") if path.is_file())

@@ -12,6 +12,8 @@ rule build_energy:
         parquet=f"{RESULTS}/energy.parquet",
         estimators=f"{RESULTS}/energy_estimators.csv",
         missing=f"{RESULTS}/missing.csv",
+        idle=f"{RESULTS}/idle.csv",
+        diagnostics=f"{RESULTS}/diagnostics.csv",
     log:
         f"logs/{SETUP}/build_energy.log",
     conda:

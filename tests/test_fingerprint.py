@@ -28,11 +28,13 @@ def test_code_and_string_literals_count() -> None:
 def test_a_changed_or_added_module_changes_the_fingerprint(tmp_path: Path) -> None:
     (tmp_path / "room").mkdir()
     (tmp_path / "room" / "a.py").write_text("x = 1\n")
-    first = fingerprint.fingerprint(["room"], tmp_path)
+    first = fingerprint.fingerprint(("room",), tmp_path)
+    fingerprint.fingerprint.cache_clear()
     (tmp_path / "room" / "a.py").write_text("# why\nx = 1\n")
-    assert fingerprint.fingerprint(["room"], tmp_path) == first
+    assert fingerprint.fingerprint(("room",), tmp_path) == first
+    fingerprint.fingerprint.cache_clear()
     (tmp_path / "room" / "b.py").write_text("y = 1\n")
-    assert fingerprint.fingerprint(["room"], tmp_path) != first
+    assert fingerprint.fingerprint(("room",), tmp_path) != first
 
 
 def test_everything_named_exists_and_meters_differ() -> None:

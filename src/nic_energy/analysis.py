@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nic_energy.campaign import keys, setup_folder, trace_path
 from nic_energy.config import Config
-from nic_energy.energy.build import EnergyTables, build_energy
+from nic_energy.energy.build import Analysis, EnergyTables, build_energy
+from nic_energy.energy.estimates import Calibration
 from nic_energy.energy.table import from_table
 from nic_energy.images.index import read_index
 from nic_energy.store import RawStore, modality_key
+from nic_energy.vocabulary import IdleKind
 
 
 def energy_tables(config: Config, index: Path | None) -> EnergyTables:
@@ -33,10 +35,21 @@ def energy_tables(config: Config, index: Path | None) -> EnergyTables:
         present,
         folder / "reference" / "idle.parquet",
         expected_settings=config.settings(),
-        estimator=document["estimator"],
-        power_field=document["power_field"],
-        temperature_band_celsius=config.protocol.temperature_band_celsius,
+        analysis=analysis_of(config),
         missing=missing,
+    )
+
+
+def analysis_of(config: Config) -> Analysis:
+    """How the configuration wants energies to be computed."""
+    document, protocol = config.document, config.protocol
+    calibration = document["calibration"]
+    return Analysis(
+        document["estimator"],
+        document["power_field"],
+        cast(IdleKind, protocol.idle_kind),
+        Calibration(**calibration) if calibration else None,
+        protocol.temperature_band_celsius,
     )
 
 

@@ -12,6 +12,7 @@ import json
 import tokenize
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ MEASURING: tuple[str, ...] = (
     "energy/estimators.py",
     "energy/idle.py",
     "measure/backends.py",
+    "measure/device.py",
     "measure/loading.py",
     "measure/modality.py",
     "protocol",
@@ -39,17 +41,18 @@ METER_FILES: dict[str, tuple[str, ...]] = {
     "nvml": ("meters/nvml.py", "meters/nvml_identity.py"),
     "rapl": ("meters/rapl.py",),
     "cpu_load": ("meters/cpu_load.py",),
+    "virtual": ("measure/virtual.py", "meters/virtual"),
 }
 
 
 def of_measurement(meter: str) -> str:
     """Fingerprint of what measures a modality with this meter: 16 hex digits."""
-    return fingerprint([*MEASURING, *METER_FILES[meter]])
+    return fingerprint((*MEASURING, *METER_FILES[meter]))
 
 
 def of_idle(meter: str) -> str:
     """Fingerprint of what measures the idle reference with this meter: 16 hex digits."""
-    return fingerprint([*IDLE, *METER_FILES[meter]])
+    return fingerprint((*IDLE, *METER_FILES[meter]))
 
 
 def of_network(network: Network) -> dict[str, Any]:
@@ -63,7 +66,8 @@ def of_network(network: Network) -> dict[str, Any]:
     return row
 
 
-def fingerprint(entries: Iterable[str], root: Path = PACKAGE) -> str:
+@lru_cache
+def fingerprint(entries: tuple[str, ...], root: Path = PACKAGE) -> str:
     """Digest of files and of all modules in folders, given relative to `root`."""
     digest = hashlib.sha256()
     for path in sorted(_modules(entries, root)):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nic_energy import tables
-from nic_energy.energy.build import EnergyTables, build_energy
+from nic_energy.energy.build import Analysis, EnergyTables, build_energy
 from nic_energy.errors import MismatchError
 from nic_energy.files import digest_of
 from nic_energy.traces import Trace, TraceMeta, Window, samples_table, write_trace
@@ -42,13 +42,9 @@ def build(folder: Path, *paths: Path, **options: Any) -> EnergyTables:
     idle = folder / "idle.parquet"
     if not idle.exists():
         write_trace(idle, idle_trace(10.0))
-    arguments: dict[str, Any] = {
-        "expected_settings": SETTINGS,
-        "estimator": "trapezoid",
-        "power_field": "auto",
-        "temperature_band_celsius": 3,
-    }
-    return build_energy(paths, idle, **{**arguments, **options})
+    missing = options.pop("missing", ())
+    analysis = Analysis(**{"estimator": "trapezoid", **options})
+    return build_energy(paths, idle, SETTINGS, analysis, missing)
 
 
 def test_eq_1_in_closed_form(tmp_path: Path) -> None:
@@ -151,7 +147,7 @@ def test_temperature_drift_and_a_counter_that_disagrees_are_flagged(tmp_path: Pa
     assert row["sm_clock_mhz"] == 1500
     by_name = found.estimators.set_index("estimator")["energy_j"]
     assert by_name["counter"] == pytest.approx((40 - 10) * 10 / 20, rel=0.01)
-    assert row["energy_u_idle_j"] == pytest.approx(0)
+    assert row["u_idle_j"] == pytest.approx(0)
 
 
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:

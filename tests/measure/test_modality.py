@@ -11,7 +11,7 @@ from nic_energy.config import project_root, read_networks, resolve
 from nic_energy.errors import DeviceError, MeasurementError, MeterError, MismatchError
 from nic_energy.measure import idle as idle_module
 from nic_energy.measure import modality as modality_module
-from nic_energy.measure.backends import LoadedModality, LoadRequest
+from nic_energy.measure.device import LoadedModality, LoadRequest
 from nic_energy.measure.idle import IdleRequest, measure_idle
 from nic_energy.measure.modality import MeasureRequest, measure_modality
 from nic_energy.store import RawStore
@@ -59,6 +59,9 @@ class FakeBackend:
         self.on_load()
         info = ImageInfo(request.image, request.image_sha256, 30, 20, 32, 32)
         return LoadedModality(self.device, info, {"precision": "fp32"}, lambda: (0.5, 30.0))
+
+    def run_settings(self) -> dict[str, Any]:
+        return {"precision": "fp32"}
 
     def close(self) -> None:
         self.closed = True

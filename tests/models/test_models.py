@@ -104,3 +104,42 @@ def test_a_predictor_that_a_network_lacks_leaves_its_point_out(exact: pd.DataFra
     flipped = complexity_models(negative, complexity(), TABLE1)
     assert flipped["mean_relative_error_percent"].isna().all()
     assert flipped["slope"].lt(0).all()
+
+
+def test_without_an_uncertainty_of_alpha_the_slope_has_none(exact: pd.DataFrame) -> None:
+    bare = exact.drop(columns=[name for name in exact.columns if "_u_" in name])
+    found = complexity_models(bare, complexity(), TABLE1)
+    assert found["slope"].notna().all() and found["slope_u"].isna().all()
+    one_missing = exact.assign(alpha_u_j_per_pixel=np.array([np.nan] + [1e-7] * 11))
+    assert complexity_models(one_missing, complexity(), TABLE1)["intercept_u"].isna().all()
+
+
+def test_independent_errors_of_alpha_move_the_slope_as_often_as_it_says(
+    exact: pd.DataFrame,
+) -> None:
+    u = 0.02 * exact["alpha_j_per_pixel"].to_numpy(dtype=float)
+    found = complexity_models(exact.assign(alpha_u_j_per_pixel=u), complexity(), TABLE1)
+    row = found.set_index("predictor").loc["published_kmac_per_pixel"]
+    joined = exact.merge(TABLE1, on=["network", "level"])
+    rng = np.random.default_rng(3)
+    x = joined["kmac_per_pixel"].to_numpy(dtype=float)
+    alphas = joined["alpha_j_per_pixel"].to_numpy(dtype=float)
+    drawn = alphas[:, None] + u[:, None] * rng.standard_normal((len(u), 10_000))
+    slope_u, intercept_u = np.polyfit(x, drawn, 1).std(axis=1)
+    assert row["slope_u"] == pytest.approx(slope_u, rel=0.03)
+    assert row["intercept_u"] == pytest.approx(intercept_u, rel=0.03)
+
+
+def test_a_gain_common_to_all_networks_scales_the_slope(exact: pd.DataFrame) -> None:
+    """It would average out over twelve points if it were taken as independent."""
+    shift = 0.05 * exact["alpha_j_per_pixel"]
+    table = exact.assign(
+        alpha_u_j_per_pixel=shift,
+        alpha_shift_gain_j_per_pixel=shift,
+        alpha_shift_idle_j_per_pixel=0,
+    )
+    found = complexity_models(table, complexity(), TABLE1)
+    assert np.allclose(found["slope_u"], 0.05 * found["slope"].abs())
+    assert np.allclose(found["intercept_u"], 0.05 * found["intercept"].abs())
+    alone = complexity_models(exact.assign(alpha_u_j_per_pixel=shift), complexity(), TABLE1)
+    assert (alone["intercept_u"] < found["intercept_u"]).any()

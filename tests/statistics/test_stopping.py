@@ -78,3 +78,27 @@ def test_simulated_coverage_of_the_published_rule(
         inside += abs(float(np.mean(values)) - 1.0) <= 0.01
     assert np.mean(counts) == pytest.approx(mean_k, abs=0.4)
     assert inside / runs == pytest.approx(coverage, abs=0.008)
+
+
+def test_the_decision_is_a_function_of_the_values_alone() -> None:
+    chosen = rule(most=30)
+    values = list(np.random.default_rng(11).normal(50, 0.6, 12))
+    before = list(values)
+    decision = chosen.decide(values)
+    chosen.decide([1.0, 9.0, 3.0])
+    assert chosen.decide(values) == decision
+    assert values == before
+    turned = chosen.decide(values[::-1])
+    assert (turned.stop, turned.converged) == (decision.stop, decision.converged)
+    assert turned.half_width_percent == pytest.approx(decision.half_width_percent)
+
+
+def test_the_two_sided_rule_is_met_exactly_where_the_reported_interval_is_narrow_enough() -> None:
+    rng = np.random.default_rng(12)
+    seen = set()
+    for _ in range(200):
+        decision = rule(most=9).decide(list(rng.normal(1.0, 0.012, 9)))
+        assert decision.half_width_percent is not None
+        assert decision.converged == (decision.half_width_percent < 1)
+        seen.add(decision.converged)
+    assert seen == {True, False}

@@ -33,6 +33,9 @@ class Protocol:
     idle_s: float
     idle_settle_max_s: float
     idle_kind: str
+    context_idle_s: float
+    paired_idle_s: float
+    paired_settle_max_s: float
     preheat_celsius: float | None
     preheat_max_s: float
     settle_s: float
@@ -104,15 +107,15 @@ class Config:
 
     def idle_settings(self) -> dict[str, Any]:
         """The run settings that can change the idle reference, ready for JSON."""
-        keys = ("idle_s", "idle_settle_max_s", "idle_kind", "sampling_hz")
+        keys = ("idle_s", "idle_settle_max_s", "sampling_hz")
         protocol = {key: getattr(self.protocol, key) for key in keys}
         settings: dict[str, Any] = _plain({**self._meter(), "protocol": protocol})
         return settings
 
     def _meter(self) -> dict[str, Any]:
         settings = {key: self.document[key] for key in ("device", "meter", "test_switch")}
-        if self.document["meter"] == "cpu_load":
-            settings["cpu_load"] = dict(self.document["cpu_load"])
+        if self.document["meter"] in ("cpu_load", "virtual"):
+            settings[self.document["meter"]] = self.document[self.document["meter"]]
         return settings
 
 
@@ -184,7 +187,7 @@ def _points(
     return tuple(points)
 
 
-METERS_OF_DEVICE = {"cuda": ("nvml",), "cpu": ("rapl", "cpu_load")}
+METERS_OF_DEVICE = {"cuda": ("nvml",), "cpu": ("rapl", "cpu_load"), "virtual": ("virtual",)}
 
 
 def _check_together(config: Config) -> None:
@@ -202,7 +205,12 @@ def _check_together(config: Config) -> None:
             f"protocol.max_repetitions: {protocol.max_repetitions} is less than "
             f"protocol.min_repetitions ({protocol.min_repetitions})."
         )
-    if images.source in ("folder", "zip") and not images.path:
+    for kind in ("context", "paired"):
+        if protocol.idle_kind == kind and not getattr(protocol, f"{kind}_idle_s"):
+            raise ConfigError(
+                f"protocol.{kind}_idle_s: must be more than 0 for protocol.idle_kind {kind}."
+            )
+    if images.source in ("folder", "zip", "sizes") and not images.path:
         raise ConfigError(f"images.path: must be given for images.source {images.source}.")
     if images.source == "url" and not images.url:
         raise ConfigError("images.url: must be given for images.source url.")

@@ -11,17 +11,26 @@ import pandas as pd
 
 from nic_energy import tables
 from nic_energy.config.settings import differences
-from nic_energy.energy.idle import idle_power_w, idle_uncertainty_w
-from nic_energy.energy.rows import (
-    IdlePower,
-    energy_row,
-    estimates,
-    estimator_rows,
+from nic_energy.energy.estimates import (
+    Calibration,
+    Estimate,
+    Evaluated,
+    evaluate,
     power_field_of,
+)
+from nic_energy.energy.idle import IdlePower, idle_power
+from nic_energy.energy.rows import (
+    CampaignFindings,
+    energy_row,
+    estimator_rows,
+    head,
     row_flags,
 )
+from nic_energy.energy.uncertainty import temperature_effect
 from nic_energy.errors import MismatchError
-from nic_energy.traces import Trace, TraceMeta, read_trace
+from nic_energy.statistics.pooled import pooled
+from nic_energy.traces import TraceMeta, read_trace
+from nic_energy.vocabulary import ESTIMATORS, EstimatorName, IdleKind
 
 log = logging.getLogger(__name__)
 
@@ -30,112 +39,206 @@ REPORT_S = 10.0
 
 @dataclass(frozen=True)
 class EnergyTables:
-    """energy.csv, energy_estimators.csv and missing.csv as data frames."""
+    """energy.csv, energy_estimators.csv, missing.csv, idle.csv and diagnostics.csv."""
 
     energy: pd.DataFrame
     estimators: pd.DataFrame
     missing: pd.DataFrame
+    idle: pd.DataFrame
+    diagnostics: pd.DataFrame
 
 
-ESTIMATOR_COLUMNS = (
-    *tables.PROVENANCE,
-    "network",
-    "quality",
-    "level",
-    "image",
-    "estimator",
-    "power_field",
-    "energy_j",
-    "energy_gross_j",
-    "energy_std_j",
-    "ci_half_width_percent",
-    "repetitions",
-    "converged",
-    "idle_power_w",
-)
+@dataclass(frozen=True)
+class Analysis:
+    """How energies are computed: the estimator that energy.csv reports, the power column (or
+    `auto`), the idle that is subtracted, the calibration, and the band for the drift flag.
+    """
+
+    estimator: EstimatorName
+    power_field: str = "auto"
+    idle_kind: IdleKind = "cold"
+    calibration: Calibration | None = None
+    temperature_band_celsius: float = 3.0
 
 
 def read_idle(path: Path) -> IdlePower:
-    """The idle power of a recorded reference."""
-    trace = read_trace(path)
-    return IdlePower(
-        str(trace.meta.idle_kind),
-        trace.meta.session,
-        idle_power_w(trace),
-        idle_uncertainty_w(trace),
-        trace.meta.flags,
-    )
+    """The idle power of a recorded reference.
+
+    Raises:
+        MismatchError: it holds no reading of any power column.
+    """
+    idle = idle_power(read_trace(path), "cold")
+    if idle is None:
+        raise MismatchError(f"{path}: holds no idle power; record it again.")
+    return idle
 
 
 def build_energy(
     traces: Sequence[Path],
     idle_path: Path,
     expected_settings: Mapping[str, Any],
-    estimator: str,
-    power_field: str,
-    temperature_band_celsius: float,
+    analysis: Analysis,
     missing: Iterable[Mapping[str, Any]] = (),
 ) -> EnergyTables:
     """Compute every row, Eq. (1).
 
     Args:
         traces: accepted traces of one set-up.
+        idle_path: the idle reference; read only where there are traces.
         expected_settings: `Config.settings()`; a trace with others is refused.
-        estimator: the one that energy.csv reports.
-        power_field: power column, or `auto`.
         missing: rows of missing.csv.
 
     Raises:
-        MismatchError: traces that must not be mixed, or an estimator that a trace does not allow.
+        MismatchError: traces that must not be mixed, or an estimator or an idle that a trace
+            does not hold.
     """
+    cold = read_idle(idle_path) if traces else None
+    found, idles = _evaluate_all(traces, cold, expected_settings, analysis)
+    campaign = _findings(found, analysis.calibration)
     rows: list[dict[str, Any]] = []
     long: list[dict[str, Any]] = []
-    if traces:
-        idle = read_idle(idle_path)
-        guard = _Guard(expected_settings)
-        reported = time.monotonic()
-        for number, path in enumerate(traces, start=1):
-            trace = read_trace(path)
-            guard.check(path, trace.meta)
-            row, more = _rows(path, trace, idle, estimator, power_field, temperature_band_celsius)
-            rows.append(row)
-            long.extend(more)
-            if time.monotonic() - reported > REPORT_S:
-                reported = time.monotonic()
-                log.info("%d of %d traces", number, len(traces))
-    _flag_sessions(rows)
+    for path, each in zip(traces, found, strict=True):
+        chosen = _chosen(path, each, analysis)
+        flags = row_flags(each, chosen, campaign, cold, analysis.temperature_band_celsius)
+        rows.append(energy_row(each, chosen, campaign, flags))
+        long.extend(estimator_rows(each, campaign))
+    if len({row["session"] for row in rows}) > 1:
+        for row in rows:
+            row["flags"].add("session_differs")
     for row in rows:
         row["flags"] = tables.join_flags(row["flags"])
     return EnergyTables(
         tables.frame(rows, tables.ENERGY_COLUMNS),
-        tables.frame(long, ESTIMATOR_COLUMNS),
+        tables.frame(long, tables.ESTIMATOR_COLUMNS),
         tables.frame(missing, tables.MISSING_COLUMNS),
+        tables.frame(_idle_rows(cold, found, idles), tables.IDLE_COLUMNS),
+        tables.frame(_diagnostics(found, campaign), tables.DIAGNOSTIC_COLUMNS),
     )
 
 
-def _rows(
-    path: Path,
-    trace: Trace,
-    idle: IdlePower,
-    estimator: str,
-    power_field: str,
-    temperature_band_celsius: float,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    found = estimates(trace, idle, power_field_of(trace, power_field))
-    chosen = next((e for name, e in found.items() if name == estimator), None)
+def _evaluate_all(
+    traces: Sequence[Path],
+    cold: IdlePower | None,
+    expected_settings: Mapping[str, Any],
+    analysis: Analysis,
+) -> tuple[list[Evaluated], list[list[IdlePower]]]:
+    guard, reported = _Guard(expected_settings), time.monotonic()
+    found: list[Evaluated] = []
+    idles: list[list[IdlePower]] = []
+    for number, path in enumerate(traces, start=1):
+        trace = read_trace(path)
+        guard.check(path, trace.meta)
+        own = [idle for kind in OWN_IDLES if (idle := idle_power(trace, kind)) is not None]
+        idle = next((each for each in own if each.kind == analysis.idle_kind), None)
+        if analysis.idle_kind == "cold":
+            idle = cold
+        field = power_field_of(trace, analysis.power_field)
+        found.append(evaluate(trace, idle, field, analysis.calibration))
+        idles.append(own)
+        if time.monotonic() - reported > REPORT_S:
+            reported = time.monotonic()
+            log.info("%d of %d traces", number, len(traces))
+    return found, idles
+
+
+OWN_IDLES: tuple[IdleKind, ...] = ("context", "paired")
+
+
+def _chosen(path: Path, found: Evaluated, analysis: Analysis) -> Estimate:
+    if found.idle is None:
+        raise MismatchError(
+            f"{path}: holds no {analysis.idle_kind} idle; it was measured without "
+            f"protocol.{analysis.idle_kind}_idle_s. Choose another protocol.idle_kind."
+        )
+    chosen = found.estimates.get(analysis.estimator)
     if chosen is None:
         raise MismatchError(
-            f"{path}: the estimator {estimator} cannot be computed from this trace and its idle "
-            f"reference; possible: {', '.join(found) or 'none'} (config key `estimator`)."
+            f"{path}: the estimator {analysis.estimator} cannot be computed from this trace and "
+            f"its idle reference; possible: {', '.join(found.estimates) or 'none'} (config key "
+            "`estimator`)."
         )
-    flags = row_flags(trace, found, chosen, idle, temperature_band_celsius)
-    return energy_row(trace, chosen, idle, tuple(flags)), estimator_rows(trace, found)
+    return chosen
 
 
-def _flag_sessions(rows: list[dict[str, Any]]) -> None:
-    if len({row["session"] for row in rows}) > 1:
-        for row in rows:
-            row["flags"] = (*row["flags"], "session_differs")
+def _findings(found: Sequence[Evaluated], calibration: Calibration | None) -> CampaignFindings:
+    by_name = {
+        name: [(each, each.estimates[name]) for each in found if name in each.estimates]
+        for name in ESTIMATORS
+    }
+    return CampaignFindings(
+        {name: pooled([e.dynamic_j for _, e in pairs]) for name, pairs in by_name.items()},
+        {
+            name: temperature_effect((e.dynamic_j, each.temperatures_c) for each, e in pairs)
+            for name, pairs in by_name.items()
+        },
+        calibration,
+    )
+
+
+def _diagnostics(
+    found: Sequence[Evaluated], campaign: CampaignFindings
+) -> Iterable[dict[str, Any]]:
+    """What the campaign as a whole shows, one row an estimator."""
+    if not found:
+        return
+    meta = found[0].meta
+    for name in ESTIMATORS:
+        tested, effect = campaign.pooled[name], campaign.temperature[name]
+        if not any(name in each.estimates for each in found):
+            continue
+        row: dict[str, Any] = {
+            "setup": meta.setup,
+            "source": meta.source,
+            "part": found[0].modality.part,
+            "estimator": name,
+            "modalities": sum(name in each.estimates for each in found),
+            "counter_disagrees": sum(each.disagrees for each in found),
+        }
+        if tested is not None:
+            row |= {
+                "windows": tested.windows,
+                "autocorrelation": tested.autocorrelation,
+                "autocorrelation_u": tested.autocorrelation_u,
+                "autocorrelation_p": tested.autocorrelation_p,
+                "trend_percent_per_window": 100 * tested.trend_per_window,
+                "trend_u_percent_per_window": 100 * tested.trend_u,
+                "trend_p": tested.trend_p,
+            }
+        if effect is not None:
+            row |= {
+                "temperature_percent_per_kelvin": 100 * effect.share_per_kelvin,
+                "temperature_u_percent_per_kelvin": 100 * effect.uncertainty,
+            }
+        yield row
+
+
+def _idle_rows(
+    cold: IdlePower | None, found: Sequence[Evaluated], idles: Sequence[Sequence[IdlePower]]
+) -> Iterable[dict[str, Any]]:
+    """Every recorded idle power: the reference, then those of the modalities in their order."""
+    if not found or cold is None:
+        return
+    meta = found[0].meta
+    campaign = {"setup": meta.setup, "source": meta.source, "part": found[0].modality.part}
+    yield from ({**campaign, **row} for row in _idle_columns(cold, cold.flags))
+    for each, own in zip(found, idles, strict=True):
+        for idle in own:
+            flags = [f for f in each.meta.flags if f == f"{idle.kind}_idle_not_settled"]
+            yield from ({**head(each), **row} for row in _idle_columns(idle, flags))
+
+
+def _idle_columns(idle: IdlePower, flags: Iterable[str]) -> Iterable[dict[str, Any]]:
+    for column, mean in idle.columns.items():
+        yield {
+            "idle_kind": idle.kind,
+            "power_field": column,
+            "idle_power_w": mean.power_w,
+            "idle_power_u_w": mean.uncertainty_w,
+            "temperature_c": idle.temperature_c,
+            "unix_time_s": idle.wall_time_s,
+            "session": idle.session,
+            "flags": tables.join_flags(flags),
+        }
 
 
 class _Guard:

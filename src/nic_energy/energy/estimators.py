@@ -17,6 +17,9 @@ MAX_GAP_S = 1.0
 """A reading that did not change for longer than this is taken as a reading again: a steady
 device, not a sensor that has stopped."""
 
+MAX_AGE_S = 2.0
+"""A driver's time stamp older than this belongs to no reading of ours."""
+
 
 @dataclass(frozen=True)
 class WindowEnergy:
@@ -78,16 +81,31 @@ def counter(
     time, value = time_s[usable], counter_j[usable]
     if len(value) < 2:
         raise ValueError("the energy counter has no readings")
-    step = np.diff(value)
-    if (step[(time[1:] > start_s) & (time[:-1] < end_s)] < 0).any():
+    if (np.diff(value)[(time[1:] > start_s) & (time[:-1] < end_s)] < 0).any():
         raise ValueError("the energy counter went backwards")
-    ticks = np.flatnonzero(step != 0) + 1
-    time, value = time[ticks], value[ticks]
+    time, value = tick_times(time, value)
     if len(time) < 2 or time[0] > start_s or time[-1] < end_s:
         raise ValueError("the energy counter did not tick around both marks of the window")
     first, last = np.interp([start_s, end_s], time, value)
     inside = int(((time > start_s) & (time < end_s)).sum())
     return WindowEnergy(float(last - first), end_s - start_s, inside)
+
+
+def tick_times(time_s: FloatArray, counter_j: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(times, values) of the readings at which the counter had ticked since the one before."""
+    ticks = np.flatnonzero(np.diff(counter_j) != 0) + 1
+    return time_s[ticks], counter_j[ticks]
+
+
+def stamped(time_s: FloatArray, wall_s: FloatArray, stamp_us: FloatArray) -> FloatArray:
+    """Times on the monotonic clock at which the driver says that its readings were taken.
+
+    A stamp that is missing, in the future, or more than `MAX_AGE_S` old is no use: then the time
+    of the reading stands.
+    """
+    age = wall_s - stamp_us * 1e-6
+    usable = np.isfinite(age) & (age >= 0) & (age <= MAX_AGE_S)
+    return np.asarray(np.where(usable, time_s - np.where(usable, age, 0.0), time_s))
 
 
 def fresh(
@@ -149,18 +167,29 @@ def _array(samples: Sequence[Sample], name: str) -> FloatArray:
     return np.array([np.nan if v is None else float(v) for v in values], dtype=float)
 
 
+def field_readings(trace: Trace, field: PowerField) -> tuple[FloatArray, FloatArray]:
+    """(times, powers) of a power column, ready for `trapezoid`."""
+    time, power = trace.column("time_s"), trace.column(field.column)
+    stamps = STAMPS.get(field.column)
+    if stamps is None:
+        return prepared(time, power, field)
+    stamp = trace.column(stamps)
+    moved = stamped(time, trace.column("wall_time_s"), stamp)
+    ordered = bool((np.diff(moved) >= 0).all())
+    return prepared(moved if ordered else time, power, field, stamp)
+
+
 def window_energies(
     trace: Trace, window: Window, field: PowerField
 ) -> Mapping[EstimatorName, WindowEnergy]:
     """Every estimator that the trace allows for a window."""
     time, power = trace.column("time_s"), trace.column(field.column)
-    stamps = STAMPS.get(field.column)
-    stamp = trace.column(stamps) if stamps else None
+    readings = field_readings(trace, field)
     hz = float(trace.meta.settings["protocol"]["sampling_hz"])
     marks = (window.start_s, window.end_s)
     attempts: dict[EstimatorName, Callable[[], WindowEnergy]] = {
         "paper_sum": lambda: paper_sum(time, power, *marks, hz),
-        "trapezoid": lambda: trapezoid(*prepared(time, power, field, stamp), *marks),
+        "trapezoid": lambda: trapezoid(*readings, *marks),
         "counter": lambda: counter(time, trace.column(COUNTER), *marks),
     }
     found: dict[EstimatorName, WindowEnergy] = {}

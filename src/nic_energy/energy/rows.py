@@ -1,120 +1,101 @@
-"""From one trace to its rows: Eq. (1) by every estimator, and the flags."""
+"""From an evaluated trace to its rows: means, intervals, uncertainty budget and flags."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nic_energy.energy.estimators import COUNTER, execution_energy, window_energies
-from nic_energy.errors import MismatchError
+from nic_energy.energy.estimates import Calibration, Estimate, Evaluated
+from nic_energy.energy.idle import IdlePower
+from nic_energy.energy.uncertainty import Inputs, RowBudget, TemperatureEffect, row_budget
+from nic_energy.statistics.pooled import Pooled
 from nic_energy.statistics.stopping import Decision, StoppingRule
-from nic_energy.traces import FloatArray, Modality, PowerField, Trace, Window
-from nic_energy.vocabulary import ESTIMATORS, EstimatorName
+from nic_energy.traces import FloatArray, TraceMeta
+from nic_energy.vocabulary import EstimatorName
 
-COUNTER_TOLERANCE = 0.02
-"""Counter and integrated power of one modality may differ by this share."""
-
+LEVEL = 0.95
 PREHEAT_FLAGS = {
     "settled": "preheat_settled",
     "timed_out": "preheat_timed_out",
     "no_thermometer": "no_thermometer",
 }
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """Energies of the admissible windows by one estimator.
-
-    `dynamic_j` and `gross_j` are J an execution, shape (windows,); `decision` is the stopping
-    rule applied to `dynamic_j`.
-    """
-
-    estimator: EstimatorName
-    power_field: str
-    idle_power_w: float
-    dynamic_j: FloatArray
-    gross_j: FloatArray
-    decision: Decision
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class IdlePower:
-    """Mean idle power per column, and its standard uncertainty where it is known, in W."""
+class CampaignFindings:
+    """What only all modalities of a campaign together can tell, per estimator."""
 
-    kind: str
-    session: str
-    power_w: Mapping[str, float]
-    uncertainty_w: Mapping[str, float]
-    flags: tuple[str, ...] = ()
+    pooled: Mapping[EstimatorName, Pooled | None]
+    temperature: Mapping[EstimatorName, TemperatureEffect | None]
+    calibration: Calibration | None
 
+    def inflation(self, estimator: EstimatorName, repetitions: int) -> float:
+        """Factor on the standard deviation of the mean of so many windows."""
+        pooled = self.pooled.get(estimator)
+        return pooled.inflation(repetitions) if pooled and repetitions > 1 else 1.0
 
-def modality_of(trace: Trace) -> Modality:
-    """The modality of a trace.
-
-    Raises:
-        MismatchError: it is the trace of an idle reference.
-    """
-    if trace.meta.modality is None:
-        raise MismatchError("an idle reference stands where the trace of a modality is expected.")
-    return trace.meta.modality
+    def trend_share(self, estimator: EstimatorName, repetitions: int) -> float:
+        """Standard uncertainty that a trend adds, as a share of the mean."""
+        pooled = self.pooled.get(estimator)
+        return pooled.trend_share(repetitions) if pooled and repetitions > 1 else 0.0
 
 
-def power_field_of(trace: Trace, column: str) -> PowerField:
-    """The power field that the configuration asks for.
-
-    Raises:
-        MismatchError: the trace has no such column; names those it has.
-    """
-    try:
-        return trace.meta.meter.power_field(column)
-    except KeyError:
-        offered = ", ".join(field.column for field in trace.meta.meter.power_fields)
-        raise MismatchError(f"power_field: the traces hold {offered}, not {column}.") from None
-
-
-def admissible(trace: Trace) -> list[Window]:
-    """The windows that enter the mean."""
-    return [window for window in trace.meta.windows if window.admissible]
-
-
-def estimates(trace: Trace, idle: IdlePower, field: PowerField) -> dict[EstimatorName, Estimate]:
-    """Every estimator that all admissible windows and the idle reference allow."""
-    windows = admissible(trace)
-    found = [window_energies(trace, window, field) for window in windows]
-    result: dict[EstimatorName, Estimate] = {}
-    for name in ESTIMATORS:
-        column = COUNTER if name == "counter" else field.column
-        if not windows or column not in idle.power_w or any(name not in e for e in found):
-            continue
-        idle_w = idle.power_w[column]
-        pairs = [
-            execution_energy(energies[name], idle_w, window.executions)
-            for energies, window in zip(found, windows, strict=True)
-        ]
-        dynamic, gross = (np.array(values) for values in zip(*pairs, strict=True))
-        decision = _rule(trace.meta.settings["protocol"]).decide(list(dynamic))
-        result[name] = Estimate(name, column, idle_w, dynamic, gross, decision)
-    return result
-
-
-def _rule(protocol: Mapping[str, Any]) -> StoppingRule:
-    return StoppingRule(
+def decide(estimate: Estimate, meta: TraceMeta, inflation: float) -> Decision:
+    """The stopping rule on an estimator's windows, their scatter inflated."""
+    protocol = meta.settings["protocol"]
+    rule = StoppingRule(
         protocol["confidence"],
         protocol["relative_width"],
         protocol["interval"],
         protocol["min_repetitions"],
         protocol["max_repetitions"],
     )
+    mean = estimate.dynamic_j.mean()
+    return rule.decide(list(mean + inflation * (estimate.dynamic_j - mean)))
 
 
-def head(trace: Trace) -> dict[str, Any]:
+def duration_s(found: Evaluated) -> float:
+    """Mean time of one execution."""
+    total = sum(window.duration_s for window in found.windows)
+    return total / sum(window.executions for window in found.windows)
+
+
+def budget_of(found: Evaluated, estimate: Estimate, campaign: CampaignFindings) -> RowBudget | None:
+    """The uncertainty budget of an estimator's energy."""
+    count, calibration = len(estimate.dynamic_j), campaign.calibration
+    return row_budget(
+        Inputs(
+            mean_j=float(estimate.dynamic_j.mean()),
+            std_j=float(estimate.dynamic_j.std(ddof=1)) if count > 1 else None,
+            count=count,
+            inflation=campaign.inflation(estimate.estimator, count),
+            trend_share=campaign.trend_share(estimate.estimator, count),
+            edge_window_j=float(np.sqrt(np.mean(estimate.edges.windows_j**2))),
+            edge_common_j=estimate.edges.common_j,
+            duration_s=duration_s(found),
+            idle_u_w=estimate.idle.uncertainty_w,
+            idle_degrees_of_freedom=estimate.idle.degrees_of_freedom,
+            temperature_span_k=_span(found.temperatures_c),
+            effect=campaign.temperature.get(estimate.estimator),
+            gain_u_share=calibration.gain_u / calibration.gain if calibration else None,
+        )
+    )
+
+
+def _span(values: FloatArray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(np.ptp(known)) if len(known) else None
+
+
+def head(found: Evaluated) -> Row:
     """The columns that say which modality a row is about."""
-    meta, modality = trace.meta, modality_of(trace)
+    modality = found.modality
     return {
-        "setup": meta.setup,
-        "source": meta.source,
+        "setup": found.meta.setup,
+        "source": found.meta.source,
         "part": modality.part,
         "network": modality.network,
         "quality": modality.quality,
@@ -123,101 +104,142 @@ def head(trace: Trace) -> dict[str, Any]:
     }
 
 
-def estimator_rows(trace: Trace, found: Mapping[EstimatorName, Estimate]) -> list[dict[str, Any]]:
-    """Rows of energy_estimators.csv."""
-    return [{**head(trace), **_energies(estimate)} for estimate in found.values()]
-
-
-def _energies(estimate: Estimate) -> dict[str, Any]:
-    decision = estimate.decision
+def energies(found: Evaluated, estimate: Estimate, campaign: CampaignFindings) -> Row:
+    """The columns of one estimator's energy."""
+    decision = decide(
+        estimate, found.meta, campaign.inflation(estimate.estimator, len(estimate.dynamic_j))
+    )
+    count = decision.repetitions
     return {
         "energy_j": decision.mean,
         "energy_gross_j": float(estimate.gross_j.mean()),
-        "energy_std_j": decision.std,
+        "energy_std_j": float(estimate.dynamic_j.std(ddof=1)) if count > 1 else None,
         "ci_half_width_percent": decision.half_width_percent,
-        "repetitions": decision.repetitions,
-        "idle_power_w": estimate.idle_power_w,
+        "repetitions": count,
+        "idle_power_w": estimate.idle.power_w,
         "estimator": estimate.estimator,
         "power_field": estimate.power_field,
         "converged": decision.converged,
     }
 
 
-def energy_row(
-    trace: Trace, estimate: Estimate, idle: IdlePower, flags: tuple[str, ...]
-) -> dict[str, Any]:
-    """A row of energy.csv."""
-    meta, image, windows = trace.meta, modality_of(trace).image, admissible(trace)
-    duration = sum(w.duration_s for w in windows) / sum(w.executions for w in windows)
-    idle_u_w = idle.uncertainty_w.get(estimate.power_field)
+def uncertainties(found: Evaluated, estimate: Estimate, campaign: CampaignFindings) -> Row:
+    """The columns of one estimator's uncertainty budget; empty where nothing is known."""
+    budget = budget_of(found, estimate, campaign)
+    if budget is None:
+        return dict.fromkeys(UNCERTAINTY_COLUMNS)
     return {
-        **head(trace),
+        "u_repeatability_j": budget.repeatability_j,
+        "u_edges_j": budget.edges_j,
+        "u_idle_j": budget.idle_j,
+        "u_temperature_j": budget.temperature_j,
+        "u_gain_j": budget.gain_j,
+        "u_combined_j": budget.budget.combined_standard_uncertainty,
+        "effective_degrees_of_freedom": _finite(budget.budget.effective_degrees_of_freedom),
+        "expanded_uncertainty_j": budget.budget.expanded_uncertainty(LEVEL),
+        "dominating_uncertainty": budget.dominating,
+        "idle_degrees_of_freedom": _finite(budget.idle_degrees_of_freedom),
+    }
+
+
+UNCERTAINTY_COLUMNS = (
+    "u_repeatability_j",
+    "u_edges_j",
+    "u_idle_j",
+    "u_temperature_j",
+    "u_gain_j",
+    "u_combined_j",
+    "effective_degrees_of_freedom",
+    "expanded_uncertainty_j",
+    "dominating_uncertainty",
+    "idle_degrees_of_freedom",
+)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def estimator_rows(found: Evaluated, campaign: CampaignFindings) -> list[Row]:
+    """Rows of energy_estimators.csv."""
+    return [
+        {
+            **head(found),
+            **energies(found, estimate, campaign),
+            "idle_kind": found.idle.kind if found.idle else None,
+            **uncertainties(found, estimate, campaign),
+        }
+        for estimate in found.estimates.values()
+    ]
+
+
+def energy_row(
+    found: Evaluated, estimate: Estimate, campaign: CampaignFindings, flags: set[str]
+) -> Row:
+    """A row of energy.csv."""
+    meta, image, idle = found.meta, found.modality.image, found.idle
+    lasts = duration_s(found)
+    return {
+        **head(found),
         "width": image.width,
         "height": image.height,
         "pixels": image.pixels,
         "padded_pixels": image.padded_pixels,
-        **_energies(estimate),
-        "executions": windows[-1].executions,
-        "duration_s": duration,
-        "idle_kind": idle.kind,
-        "mean_power_w": float(estimate.gross_j.mean()) / duration,
-        "temperature_c": _mean_inside(trace, windows, "temperature_c"),
-        "sm_clock_mhz": _mean_inside(trace, windows, "sm_clock_mhz"),
+        **energies(found, estimate, campaign),
+        "executions": found.windows[-1].executions,
+        "duration_s": lasts,
+        "idle_kind": idle.kind if idle else None,
+        "mean_power_w": float(estimate.gross_j.mean()) / lasts,
+        "temperature_c": _mean(found.temperatures_c),
+        "sm_clock_mhz": _mean(found.clocks_mhz),
         "deterministic": meta.settings.get("deterministic"),
         "weights": meta.settings.get("weights"),
         "bpp": meta.bpp,
         "psnr_db": meta.psnr_db,
         "session": meta.session,
         "flags": flags,
-        "repetitions_rejected": len(meta.windows) - len(windows),
-        "energy_u_idle_j": None if idle_u_w is None else idle_u_w * duration,
+        **uncertainties(found, estimate, campaign),
+        "calibrated": campaign.calibration is not None,
+        "repetitions_rejected": len(meta.windows) - len(found.windows),
         "preheat": meta.preheat.get("outcome"),
         "device_name": meta.meter.device_name,
         "device_uuid": meta.meter.device_uuid,
         "driver": meta.meter.driver,
+        "created_utc": meta.created_utc,
     }
 
 
-def _mean_inside(trace: Trace, windows: list[Window], column: str) -> float | None:
-    means = _window_means(trace, windows, column)
-    return float(np.mean(means)) if means else None
-
-
-def _window_means(trace: Trace, windows: list[Window], column: str) -> list[float]:
-    time, values = trace.column("time_s"), trace.column(column)
-    means = []
-    for window in windows:
-        inside = values[(time >= window.start_s) & (time <= window.end_s)]
-        inside = inside[np.isfinite(inside)]
-        if len(inside):
-            means.append(float(inside.mean()))
-    return means
+def _mean(values: FloatArray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
 
 
 def row_flags(
-    trace: Trace,
-    found: Mapping[EstimatorName, Estimate],
-    chosen: Estimate,
-    idle: IdlePower,
+    found: Evaluated,
+    estimate: Estimate,
+    campaign: CampaignFindings,
+    cold: IdlePower | None,
     temperature_band_celsius: float,
 ) -> set[str]:
     """The flags of one modality."""
-    meta, windows = trace.meta, admissible(trace)
-    flags = {*meta.flags, *idle.flags}
-    if not chosen.decision.converged:
+    meta, idle = found.meta, found.idle
+    kind = idle.kind if idle else "cold"
+    unsettled = {f"{other}_idle_not_settled" for other in ("context", "paired") if other != kind}
+    flags = {flag for flag in meta.flags if flag not in unsettled}
+    if not energies(found, estimate, campaign)["converged"]:
         flags.add("not_converged")
-    if len(windows) < len(meta.windows):
+    if len(found.windows) < len(meta.windows):
         flags.add("windows_rejected")
-    if meta.session != idle.session:
-        flags.add("idle_session_differs")
-    temperatures = _window_means(trace, windows, "temperature_c")
-    if temperatures:
-        middle = float(np.mean(temperatures))
-        if max(abs(t - middle) for t in temperatures) > temperature_band_celsius:
+    if kind == "cold" and cold is not None:
+        flags |= set(cold.flags)
+        if meta.session != cold.session:
+            flags.add("idle_session_differs")
+    temperatures = found.temperatures_c[np.isfinite(found.temperatures_c)]
+    if len(temperatures):
+        away = np.abs(temperatures - temperatures.mean())
+        if away.max() > temperature_band_celsius:
             flags.add("temperature_drift")
     flags.update(filter(None, [PREHEAT_FLAGS.get(str(meta.preheat.get("outcome")))]))
-    if "counter" in found and "trapezoid" in found:
-        first, second = found["counter"].gross_j.mean(), found["trapezoid"].gross_j.mean()
-        if not math.isclose(first, second, rel_tol=COUNTER_TOLERANCE):
-            flags.add("counter_disagrees")
+    if found.disagrees:
+        flags.add("counter_disagrees")
     return flags

@@ -8,7 +8,7 @@ import pandas as pd
 
 from nic_energy import tables
 from nic_energy.config import Network
-from nic_energy.energy.build import ESTIMATOR_COLUMNS, EnergyTables
+from nic_energy.energy.build import EnergyTables
 from nic_energy.errors import InputError
 from nic_energy.vocabulary import SOURCE_NOTES
 
@@ -46,8 +46,10 @@ def from_table(path: Path, networks: Mapping[str, Network], setup: str) -> Energ
         table["flags"] = table["flags"].fillna("")
     return EnergyTables(
         tables.ordered(table, tables.ENERGY_COLUMNS),
-        tables.frame([], ESTIMATOR_COLUMNS),
+        tables.frame([], tables.ESTIMATOR_COLUMNS),
         tables.frame([], tables.MISSING_COLUMNS),
+        tables.frame([], tables.IDLE_COLUMNS),
+        tables.frame([], tables.DIAGNOSTIC_COLUMNS),
     )
 
 

@@ -1,6 +1,7 @@
-"""Where images come from: a folder, a zip archive, or the photographs of scikit-image."""
+"""Where images come from: a folder, a zip archive, scikit-image's photographs, or mere sizes."""
 
 import contextlib
+import csv
 import io
 import stat
 import zipfile
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
+
+from PIL import Image
 
 from nic_energy.config import Images
 from nic_energy.errors import InputError
@@ -17,6 +20,9 @@ SUFFIXES = frozenset(
 )
 MAX_MEMBER_BYTES = 512 * 2**20
 """More than this, unpacked, is no photograph."""
+
+SIZE = "size:"
+"""How the place of an image begins that is nothing but a size."""
 
 PHOTOGRAPHS = (
     "astronaut.png",
@@ -56,6 +62,8 @@ def members(images: Images, archive: Path | None) -> list[Member]:
         found = _in_archive(archive)
     elif images.source == "folder":
         found = _in_folder(Path(str(images.path)))
+    elif images.source == "sizes":
+        found = _in_table(Path(str(images.path)))
     else:
         found = [Member(name, f"skimage:{name}") for name in PHOTOGRAPHS]
     if not found:
@@ -83,6 +91,8 @@ def opened(member: str, archive: Path | None) -> Iterator[IO[bytes]]:
             path = Path(skimage.data.__file__).parent / member.removeprefix("skimage:")
             with path.open("rb") as handle:
                 yield handle
+        elif member.startswith(SIZE):
+            yield _grey(member.removeprefix(SIZE))
         elif archive is not None:
             with zipfile.ZipFile(archive) as bundle:
                 yield io.BytesIO(bundle.read(member))
@@ -91,6 +101,15 @@ def opened(member: str, archive: Path | None) -> Iterator[IO[bytes]]:
                 yield handle
     except (OSError, KeyError, zipfile.BadZipFile, EOFError) as error:
         raise InputError(f"{archive or ''} {member}: cannot be read ({error}).".strip()) from error
+
+
+def _grey(size: str) -> io.BytesIO:
+    """A plain grey image of a size such as 640x427: a virtual GPU looks at its size only."""
+    width, height = (int(part) for part in size.split("x"))
+    handle = io.BytesIO()
+    Image.new("RGB", (width, height), (128, 128, 128)).save(handle, format="PNG")
+    handle.seek(0)
+    return handle
 
 
 def archive_of(images: Images, archive: Path | None) -> Path | None:
@@ -113,6 +132,20 @@ def _in_folder(folder: Path) -> list[Member]:
         for path in folder.iterdir()
         if path.is_file() and _is_image(path.name)
     ]
+
+
+def _in_table(path: Path) -> list[Member]:
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+        return [
+            Member(row["image"], f"{SIZE}{int(row['width'])}x{int(row['height'])}") for row in rows
+        ]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: is no table of sizes ({error}); its columns are image, width, height."
+        ) from error
 
 
 def _in_archive(archive: Path) -> list[Member]:

@@ -1,83 +1,16 @@
-"""A device made ready for the protocol: its clock, its sampler, and networks loaded on it."""
+"""The device of the configuration, made ready for the protocol."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from nic_energy.config import Network
+from nic_energy.measure.device import Backend, LoadedModality, LoadRequest, RunningSampler
 from nic_energy.meters import MeterRequest
-from nic_energy.protocol.bench import Clock, Load, SystemClock
+from nic_energy.protocol.bench import Clock, SystemClock
 from nic_energy.sampler import Sampler
-from nic_energy.traces import ImageInfo, MeterInfo, Sample
 
-
-@dataclass(frozen=True)
-class LoadRequest:
-    """The network, the image and the run settings of a modality."""
-
-    network: Network
-    quality: int
-    image: str
-    image_path: Path
-    image_sha256: str
-    settings: Mapping[str, Any]
-    weights_dir: Path | None
-
-
-@dataclass(frozen=True)
-class LoadedModality:
-    """A network with its input on the device.
-
-    `run` are the run settings as read back; `quality` gives (bpp, psnr_db) from one execution.
-    """
-
-    load: Load
-    image: ImageInfo
-    run: dict[str, Any]
-    quality: Callable[[], tuple[float | None, float | None]]
-
-
-class RunningSampler(Protocol):
-    """A sampler with its life cycle."""
-
-    def start(self) -> MeterInfo:
-        """Open the meter and begin to sample."""
-        ...
-
-    def collect(self) -> list[Sample]:
-        """All samples since the last call."""
-        ...
-
-    def latest(self) -> Sample | None:
-        """The newest sample."""
-        ...
-
-    def stop(self) -> Any:
-        """Stop; a dataclass that reports how well it sampled."""
-        ...
-
-
-class Backend(Protocol):
-    """A kind of device."""
-
-    clock: Clock
-
-    def device_uuid(self) -> str | None:
-        """UUID of the device, where it can be known before the meter is opened."""
-        ...
-
-    def sampler(self) -> RunningSampler:
-        """A sampler for the device, not yet started."""
-        ...
-
-    def load(self, request: LoadRequest) -> LoadedModality:
-        """Load a network and an image onto the device."""
-        ...
-
-    def close(self) -> None:
-        """Put away what outlives the process."""
-        ...
+STATE = "virtual_state.json"
+"""Name of the file in which a virtual GPU's state is kept, in the set-up's folder."""
 
 
 class TorchBackend:
@@ -130,17 +63,29 @@ class TorchBackend:
         multiple = request.network.pad_multiple
         return LoadedModality(load, image, run, lambda: quality_of(load, original, multiple))
 
+    def run_settings(self) -> dict[str, Any]:
+        """The run settings as PyTorch takes them; imports it, so only once idle is recorded."""
+        from nic_energy.codecs.execution import configure
+
+        settings = self._settings
+        return configure(settings["deterministic"], settings["precision"], settings["device"])
+
     def close(self) -> None:
         """Nothing outlives the process."""
 
 
-def open_backend(settings: Mapping[str, Any], cold: bool = False) -> Backend:
+def open_backend(settings: Mapping[str, Any], setup_folder: Path, cold: bool = False) -> Backend:
     """The backend for the device of the settings.
 
     Args:
+        setup_folder: where a virtual GPU keeps its state.
         cold: see `TorchBackend`.
 
     Raises:
         DeviceError: the device is not there.
     """
+    if settings["device"] == "virtual":
+        from nic_energy.measure.virtual import VirtualBackend
+
+        return VirtualBackend(settings, setup_folder / STATE)
     return TorchBackend(settings, cold)

@@ -9,7 +9,7 @@ from typing import Any
 
 from nic_energy import __version__
 from nic_energy.config import project_root
-from nic_energy.session import usable_cores, utc_now
+from nic_energy.session import session_id, usable_cores, utc_now
 from nic_energy.traces import MeterInfo
 
 PACKAGES = (
@@ -54,6 +54,11 @@ def _git(*arguments: str) -> str:
         text=True,
         timeout=10,
     ).stdout.strip()
+
+
+def session_of(meter: MeterInfo) -> str:
+    """Label of the session; a virtual GPU has one for ever."""
+    return meter.driver if meter.meter == "virtual" else session_id(meter.driver)
 
 
 def describe(meter: MeterInfo, session: str, run_settings: dict[str, Any]) -> dict[str, Any]:

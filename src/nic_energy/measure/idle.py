@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ from nic_energy import fingerprint
 from nic_energy.energy.idle import idle_power_w
 from nic_energy.files import digest_of, write_json
 from nic_energy.measure.backends import open_backend
-from nic_energy.measure.environment import describe
+from nic_energy.measure.environment import describe, session_of
 from nic_energy.measure.lock import device_lock
 from nic_energy.protocol.idle import record_idle
-from nic_energy.session import session_id, utc_now
+from nic_energy.session import utc_now
 from nic_energy.store import Identity, RawStore
 from nic_energy.traces import Trace, TraceMeta, samples_table
 
@@ -46,12 +46,12 @@ def measure_idle(request: IdleRequest) -> TraceMeta:
     """
     store = RawStore(request.setup_folder)
     settings = request.settings
-    backend = open_backend(settings, cold=True)
+    backend = open_backend(request.run_settings, request.setup_folder, cold=True)
     sampler = backend.sampler()
     meter = sampler.start()
     try:
         store.check_device(meter.device_uuid)
-        session = session_id(meter.driver)
+        session = session_of(meter)
         identity = Identity(
             digest_of(settings), fingerprint.of_idle(settings["meter"]), session=session
         )
@@ -84,7 +84,7 @@ def measure_idle(request: IdleRequest) -> TraceMeta:
                 code_fingerprint=identity.code_fingerprint,
                 meter=meter,
                 intervals=record.intervals,
-                idle_kind=settings["protocol"]["idle_kind"],
+                idle_kind="cold",
                 sampler=asdict(report),
                 run={"settled": record.settled},
                 flags=() if record.settled else ("idle_not_settled",),
@@ -95,20 +95,11 @@ def measure_idle(request: IdleRequest) -> TraceMeta:
     else:
         attempt, meta = found.path, found.meta
         log.info("the idle reference of this session is linked, not recorded again: %s", attempt)
-    write_json(request.environment, describe(meter, session, _run_settings(request.run_settings)))
+    write_json(request.environment, describe(meter, session, backend.run_settings()))
     store.publish(attempt, request.output)
     return meta
 
 
 def with_idle_power(trace: Trace) -> Trace:
     """The idle trace with its mean power per column in the metadata, for the stopping rule."""
-    from dataclasses import replace
-
     return Trace(trace.samples, replace(trace.meta, idle_power_w=idle_power_w(trace)))
-
-
-def _run_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The run settings as torch takes them; imports torch, so only after idle is recorded."""
-    from nic_energy.codecs.execution import configure
-
-    return configure(settings["deterministic"], settings["precision"], settings["device"])

@@ -10,10 +10,12 @@ from nic_energy import fingerprint
 from nic_energy.config import Network
 from nic_energy.errors import MeterError, MismatchError, NicEnergyError
 from nic_energy.files import digest_of, sha256
-from nic_energy.measure.backends import Backend, LoadRequest, open_backend
-from nic_energy.measure.environment import package_versions
+from nic_energy.measure.backends import open_backend
+from nic_energy.measure.device import Backend, LoadRequest
+from nic_energy.measure.environment import package_versions, session_of
 from nic_energy.measure.lock import device_lock
 from nic_energy.protocol.bench import Bench
+from nic_energy.protocol.idle import record_rest
 from nic_energy.protocol.preheat import PreheatRule, preheat
 from nic_energy.protocol.repetitions import (
     Progress,
@@ -22,11 +24,12 @@ from nic_energy.protocol.repetitions import (
     repeat,
     time_execution,
 )
-from nic_energy.session import session_id, utc_now
+from nic_energy.session import utc_now
 from nic_energy.statistics.stopping import StoppingRule
 from nic_energy.store import Identity, RawStore, modality_key
 from nic_energy.traces import (
     ImageInfo,
+    Interval,
     MeterInfo,
     Modality,
     Trace,
@@ -142,7 +145,7 @@ class _Attempt:
     def run(self, report: Callable[[Progress], None]) -> _Ended:
         """Run the protocol; an error ends it and is handed back with what was measured."""
         request = self.request
-        backend = open_backend(request.settings)
+        backend = open_backend(request.settings, request.setup_folder)
         error: BaseException | None = None
         try:
             with device_lock(self.idle.meter.device_uuid):
@@ -226,7 +229,7 @@ class _Attempt:
             self.meta,
             source=meter.source,
             meter=meter,
-            session=session_id(meter.driver),
+            session=session_of(meter),
             modality=Modality(
                 request.part,
                 request.network.network,
@@ -248,6 +251,7 @@ class _Attempt:
                 f"{request.idle}: holds no idle power for {field.column}; it was recorded with "
                 "another meter or driver. Record it again: --forcerun measure_idle."
             )
+        before = self._rest(bench, "context", field.column)
         execution_s = time_execution(bench, min(1.0, protocol["min_duration_s"] / 4))
         heated, interval = preheat(
             bench,
@@ -259,7 +263,7 @@ class _Attempt:
             ),
             execution_s,
         )
-        self.meta = replace(self.meta, preheat=heated.as_dict(), intervals=(interval,))
+        self.meta = replace(self.meta, preheat=heated.as_dict(), intervals=(*before, interval))
         done = repeat(
             bench,
             WindowRule(protocol["min_duration_s"], protocol["lead_in_s"]),
@@ -276,13 +280,25 @@ class _Attempt:
             seed=_phase_seed(request),
             report=report,
         )
+        after = self._rest(bench, "paired", field.column)
         self.meta = replace(
             self.meta,
             outcome="accepted",
             windows=done.windows,
-            intervals=(interval, *done.intervals),
+            intervals=(*before, interval, *done.intervals, *after),
             stopping={**asdict(done.decision), "power_field": field.column},
         )
+
+    def _rest(self, bench: Bench, kind: str, column: str) -> tuple[Interval, ...]:
+        """Record the idle with the network resident; a rest that had not settled is flagged."""
+        protocol = self.request.settings["protocol"]
+        seconds = protocol[f"{kind}_idle_s"]
+        if not seconds:
+            return ()
+        rest = record_rest(bench, f"idle_{kind}", column, seconds, protocol["paired_settle_max_s"])
+        if not rest.settled:
+            self.meta = replace(self.meta, flags=(*self.meta.flags, f"{kind}_idle_not_settled"))
+        return rest.intervals
 
 
 def _power_field(meter: MeterInfo, column: str) -> Any:

@@ -13,6 +13,7 @@ from sklearn.model_selection import KFold
 from nic_energy import tables
 from nic_energy.config import Network
 from nic_energy.errors import MismatchError
+from nic_energy.models.uncertainty import uncertainty_columns
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -68,7 +69,7 @@ def cross_validate(
 def energy_models(
     energy: pd.DataFrame, networks: Mapping[str, Network], folds: int, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(energy_models.csv, folds.csv): a line per part, network and level.
+    """(energy_models.csv, folds.csv): a line per part, network and level, and how well it is known.
 
     A network and level with too few points, or with one image size only, keeps its row, with
     `note` saying why nothing was fitted.
@@ -115,6 +116,7 @@ def _model(
         "pearson_r": line.pearson_r,
         "folds": min(folds, len(pixels)),
         "note": None,
+        **uncertainty_columns(group),
     }
     validated = cross_validate(pixels, joules, folds, seed)
     if validated is None:

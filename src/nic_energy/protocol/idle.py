@@ -1,17 +1,22 @@
-"""The idle reference: power of the device at rest (paper, section 3)."""
+"""Idle power of the device: the reference before anything runs (paper, section 3), and the rests
+with a network resident, before and after its windows.
+"""
 
 import logging
 import math
 from dataclasses import dataclass
-from statistics import fmean
 
-from nic_energy.protocol.bench import Clock, SampleSource
+import numpy as np
+
+from nic_energy.protocol.bench import Bench, Clock, SampleSource
 from nic_energy.traces import Interval, Sample
 
 log = logging.getLogger(__name__)
 
 SETTLE_BLOCK_S = 5.0
+REST_BLOCK_S = 2.0
 SETTLED_SHARE = 0.01
+SETTLED_SIGMAS = 3.0
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,16 @@ class IdleRecord:
     """Samples of the idle reference; `intervals` mark the wait (`settle`) and the `idle`."""
 
     samples: tuple[Sample, ...]
+    intervals: tuple[Interval, ...]
+    settled: bool
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A recorded rest: the interval waited (`settle`), the interval recorded, and whether the
+    power had settled by then.
+    """
+
     intervals: tuple[Interval, ...]
     settled: bool
 
@@ -33,16 +48,16 @@ def record_idle(
 ) -> IdleRecord:
     """Wait until the device has come to rest, then record it for `idle_s`.
 
-    The wait ends when the mean power over two blocks of 5 s in a row differs by less than 1 %
-    (a card stays in a high performance state for seconds after its last context is gone), and
-    in any case after `settle_max_s`.
+    The wait ends by the rule of `settled` on two blocks of 5 s in a row (a card stays in a high
+    performance state for seconds after its last context is gone), at the latest after
+    `settle_max_s`.
 
     Args:
         power_column: the column whose settling is watched.
     """
     begin = clock.now()
     samples: list[Sample] = []
-    settled = _wait_until_settled(clock, source, power_column, settle_max_s, samples)
+    calm = _wait(clock, source, power_column, settle_max_s, SETTLE_BLOCK_S, samples)
     start = clock.now()
     progress_every = max(1.0, idle_s / 10)
     while (left := start + idle_s - clock.now()) > 0:
@@ -52,21 +67,57 @@ def record_idle(
     clock.sleep(2 / sampling_hz)
     samples.extend(source.collect())
     intervals = (Interval("settle", begin, start), Interval("idle", start, end))
-    return IdleRecord(tuple(samples), intervals, settled)
+    return IdleRecord(tuple(samples), intervals, calm)
 
 
-def _wait_until_settled(
-    clock: Clock, source: SampleSource, power_column: str, limit_s: float, samples: list[Sample]
+def record_rest(
+    bench: Bench, phase: str, power_column: str, rest_s: float, settle_max_s: float
+) -> Rest:
+    """Let the device come to rest with its network resident, then record it for `rest_s`.
+
+    Args:
+        phase: name of the recorded interval, `idle_context` or `idle_paired`.
+    """
+    begin = bench.clock.now()
+    calm = _wait(bench.clock, bench.source, power_column, settle_max_s, REST_BLOCK_S, bench.history)
+    start = bench.clock.now()
+    bench.clock.sleep(rest_s)
+    end = bench.clock.now()
+    bench.clock.sleep(2 / bench.sampling_hz)
+    bench.drain()
+    log.info("%s: recorded for %.1f s after %.1f s of rest", phase, rest_s, start - begin)
+    return Rest((Interval("settle", begin, start), Interval(phase, start, end)), calm)
+
+
+def settled(before_w: list[float], after_w: list[float]) -> bool:
+    """Whether the mean power of two blocks in a row is the same: within 1 %, or within three
+    standard errors of the difference where readings scatter more than that.
+    """
+    if len(before_w) < 2 or len(after_w) < 2:
+        return False
+    first, second = float(np.mean(before_w)), float(np.mean(after_w))
+    error = math.hypot(*(float(np.std(w, ddof=1)) / math.sqrt(len(w)) for w in (before_w, after_w)))
+    return abs(second - first) <= max(SETTLED_SHARE * abs(first), SETTLED_SIGMAS * error)
+
+
+def _wait(
+    clock: Clock,
+    source: SampleSource,
+    power_column: str,
+    limit_s: float,
+    block_s: float,
+    samples: list[Sample],
 ) -> bool:
-    begin, before = clock.now(), math.nan
+    begin = clock.now()
+    before: list[float] = []
+    samples.extend(source.collect())
     while clock.now() - begin < limit_s:
-        clock.sleep(min(SETTLE_BLOCK_S, limit_s))
+        clock.sleep(min(block_s, limit_s))
         block = source.collect()
         samples.extend(block)
         power = [float(v) for s in block if (v := s.get(power_column)) is not None]
-        now = fmean(power) if power else math.nan
-        if abs(now - before) <= SETTLED_SHARE * before:
+        if settled(before, power):
             return True
-        before = now
-        log.info("waiting for the device to come to rest: %.1f W", now)
+        before = power
+        log.debug("waiting for the device to come to rest: %s", power[-1:] or "no reading")
     return False

@@ -11,6 +11,7 @@ with m windows, their sample standard deviation s, and Student's t at confidence
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -77,7 +78,7 @@ class StoppingRule:
     def width(self, std: float, count: int) -> float:
         """Full width of the interval of the rule, in the unit of `std`."""
         level = self.confidence if self.interval == "one_sided" else (1 + self.confidence) / 2
-        return 2 * std / math.sqrt(count) * float(stats.t.ppf(level, count - 1))
+        return 2 * std / math.sqrt(count) * _critical_value(level, count - 1)
 
     def _predict(self, mean: float, std: float | None, count: int) -> int | None:
         if std is None or mean <= 0:
@@ -94,4 +95,10 @@ def half_width(values: Sequence[float], confidence: float) -> float | None:
     if count < 2:
         return None
     std = float(np.std(values, ddof=1))
-    return std / math.sqrt(count) * float(stats.t.ppf((1 + confidence) / 2, count - 1))
+    return std / math.sqrt(count) * _critical_value((1 + confidence) / 2, count - 1)
+
+
+@lru_cache(maxsize=4096)
+def _critical_value(level: float, degrees: int) -> float:
+    # Every prediction of K asks for the same few dozen values again.
+    return float(stats.t.ppf(level, degrees))

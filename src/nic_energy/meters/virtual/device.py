@@ -1,7 +1,7 @@
 """A virtual GPU: a clock that jumps, a chip that warms, loads whose true energy is known."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -156,34 +156,32 @@ class VirtualGpu:
         preset = self.preset
         base = preset.idle_w + preset.wander_w * self._wander
         base += preset.context_w if self._resident else 0.0
-        since = start_s - self._load_ended_s
-        segment = self._segment(start_s, base, preset.settled_c(preset.idle_w))
-        return replace(
-            segment, step_w=preset.step_w * math.exp(-since / preset.step_s), step_s=preset.step_s
+        decay = math.exp(-(start_s - self._load_ended_s) / preset.step_s)
+        reference = preset.settled_c(preset.idle_w)
+        return Segment(
+            *self._warming(start_s, base, reference),
+            step_w=preset.step_w * decay,
+            step_s=preset.step_s,
         )
 
     def _load(self, start_s: float, power_w: float, work: Work) -> Segment:
         preset = self.preset
-        settled = preset.settled_c(preset.idle_w + work.power_w)
-        segment = self._segment(start_s, preset.idle_w + power_w, settled)
-        return replace(
-            segment,
+        reference = preset.settled_c(preset.idle_w + work.power_w)
+        return Segment(
+            *self._warming(start_s, preset.idle_w + power_w, reference),
             ripple_w=work.ripple_share * work.power_w,
             ripple_s=work.duration_s * (1 + self.slowdown),
             loaded=True,
         )
 
-    def _segment(self, start_s: float, base_w: float, reference_c: float) -> Segment:
-        """Power `base_w` at the reference temperature, and the temperature it leads to."""
-        preset = self.preset
+    def _warming(
+        self, start_s: float, base_w: float, reference_c: float
+    ) -> tuple[float, float, float, float, float, float, float]:
+        """The first fields of a segment with power `base_w` at the reference temperature: where
+        the temperature goes follows from the power, and the power from the temperature.
+        """
+        preset, loop = self.preset, self.preset.loop
         cold_w = base_w - preset.leakage_w_per_k * reference_c
-        end_c = (preset.ambient_c + preset.resistance_k_per_w * cold_w) / preset.loop
-        return Segment(
-            start_s=start_s,
-            base_w=base_w,
-            leakage_w_per_k=preset.leakage_w_per_k,
-            reference_c=reference_c,
-            start_c=self._temperature,
-            end_c=end_c,
-            thermal_s=preset.thermal_s / preset.loop,
-        )
+        end_c = (preset.ambient_c + preset.resistance_k_per_w * cold_w) / loop
+        leakage, thermal_s = preset.leakage_w_per_k, preset.thermal_s / loop
+        return start_s, base_w, leakage, reference_c, self._temperature, end_c, thermal_s

@@ -57,7 +57,7 @@ class Updates:
 
     def number(self, time_s: FloatArray) -> npt.NDArray[np.int64]:
         """The number of the last update at or before each time."""
-        guess = np.floor(np.asarray(time_s) / self._period).astype(np.int64) + 1
+        guess: npt.NDArray[np.int64] = np.floor(time_s / self._period).astype(np.int64) + 1
         for _ in range(2):
             guess = np.where(self.time_s(guess) > time_s, guess - 1, guess)
         return guess
@@ -113,4 +113,5 @@ class Counter:
         ticked = self._updates.time_s(self._updates.number(time_s))
         origin = np.array([since_s])
         counted = spec.gain * (energy(ticked) - energy(origin)) + spec.offset_w * (ticked - since_s)
-        return np.maximum(np.floor(counted / spec.resolution_j) * spec.resolution_j, 0.0)
+        steps = np.floor(counted / spec.resolution_j)
+        return np.asarray(np.maximum(steps * spec.resolution_j, 0.0))

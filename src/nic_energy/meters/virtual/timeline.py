@@ -11,9 +11,12 @@ closed form too, so that a sensor of any averaging window reads exactly what it 
 true energy between any two times is known to rounding.
 """
 
-from dataclasses import astuple, dataclass, fields
+import math
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 import numpy as np
+import numpy.typing as npt
 
 from nic_energy.traces import FloatArray
 
@@ -37,29 +40,43 @@ class Segment:
 
 
 NAMES = tuple(item.name for item in fields(Segment))
+START = NAMES.index("start_s")
 
 
 class Timeline:
     """Segments in order of time; the last one holds on."""
 
     def __init__(self, first: Segment) -> None:
-        self._segments = [first]
-        self._table: dict[str, FloatArray] | None = None
-        self._before_j: FloatArray | None = None
+        self._values = np.empty((64, len(NAMES)))
+        self._before_j = np.zeros(64)
+        self._values[0] = _row(first)
+        self._last, self._count = first, 1
 
     @property
     def start_s(self) -> float:
         """Where the timeline begins."""
-        return self._segments[0].start_s
+        return float(self._values[0, START])
 
     def append(self, segment: Segment) -> None:
-        """Begin a new segment; one of no length before it is replaced."""
-        if segment.start_s < self._segments[-1].start_s:
+        """Begin a new segment; one of no length before it is replaced.
+
+        Raises:
+            ValueError: it begins before the last one.
+        """
+        last, before = self._count - 1, self._last
+        length = segment.start_s - before.start_s
+        if length < 0:
             raise ValueError("segments must be in order of time")
-        if segment.start_s == self._segments[-1].start_s and len(self._segments) > 1:
-            self._segments.pop()
-        self._segments.append(segment)
-        self._table = self._before_j = None
+        self._last = segment
+        if length == 0 and last > 0:
+            self._values[last] = _row(segment)
+            return
+        if self._count == len(self._values):
+            self._values = np.concatenate([self._values, np.empty_like(self._values)])
+            self._before_j = np.concatenate([self._before_j, np.zeros_like(self._before_j)])
+        self._before_j[self._count] = self._before_j[last] + _whole_j(before, length)
+        self._values[self._count] = _row(segment)
+        self._count += 1
 
     def power_w(self, time_s: FloatArray) -> FloatArray:
         """True power at times, shape as the input."""
@@ -84,33 +101,41 @@ class Timeline:
         Before the start the power of the first moment is taken to have held.
         """
         rows, since = self._at(time_s)
-        table = self._columns()
-        if self._before_j is None:
-            lengths = np.diff(table["start_s"])
-            heads = {name: column[:-1] for name, column in table.items()}
-            self._before_j = np.concatenate([[0.0], np.cumsum(_integral(heads, lengths))])
-        index = self._index(time_s)
-        inside = _integral(rows, since)
-        early = np.minimum(np.asarray(time_s) - self.start_s, 0.0)
+        energy = self._before_j[self._index(time_s)] + _integral(rows, since)
+        early = np.minimum(time_s - self.start_s, 0.0)
         if early.any():
-            inside = inside + early * self.power_w(np.array([self.start_s]))[0]
-        return np.asarray(self._before_j[index] + inside)
+            energy = energy + early * self.power_w(np.array([self.start_s]))[0]
+        return np.asarray(energy)
 
-    def _columns(self) -> dict[str, FloatArray]:
-        if self._table is None:
-            values = np.array([astuple(segment) for segment in self._segments], dtype=float)
-            self._table = dict(zip(NAMES, values.T, strict=True))
-        return self._table
-
-    def _index(self, time_s: FloatArray) -> FloatArray:
-        starts = self._columns()["start_s"]
+    def _index(self, time_s: FloatArray) -> npt.NDArray[np.int64]:
+        starts = self._values[: self._count, START]
         return np.maximum(np.searchsorted(starts, time_s, side="right") - 1, 0)
 
     def _at(self, time_s: FloatArray) -> tuple[dict[str, FloatArray], FloatArray]:
         """(columns of the segment that holds, time since its start) at times."""
-        index = self._index(time_s)
-        rows = {name: column[index] for name, column in self._columns().items()}
-        return rows, np.maximum(np.asarray(time_s) - rows["start_s"], 0.0)
+        rows = _columns(self._values[self._index(time_s)])
+        return rows, np.maximum(time_s - rows["start_s"], 0.0)
+
+
+_row = attrgetter(*NAMES)
+
+
+def _whole_j(segment: Segment, seconds: float) -> float:
+    """`_integral` of one segment, without the cost of arrays."""
+    tau, step_s = segment.thermal_s, segment.step_s
+    steady = segment.base_w + segment.leakage_w_per_k * (segment.end_c - segment.reference_c)
+    warming = segment.leakage_w_per_k * (segment.start_c - segment.end_c)
+    phase = seconds / segment.ripple_s % 1.0
+    return (
+        steady * seconds
+        - warming * tau * math.expm1(-seconds / tau)
+        - segment.step_w * step_s * math.expm1(-seconds / step_s)
+        + segment.ripple_w * segment.ripple_s * min(phase, 1.0 - phase)
+    )
+
+
+def _columns(values: FloatArray) -> dict[str, FloatArray]:
+    return dict(zip(NAMES, values.T, strict=True))
 
 
 def _temperature(rows: dict[str, FloatArray], since: FloatArray) -> FloatArray:

@@ -1,0 +1,206 @@
+"""One trace evaluated: the energies of its windows by every estimator, Eq. (1)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from nic_energy.energy.estimators import (
+    COUNTER,
+    WindowEnergy,
+    execution_energy,
+    field_readings,
+    window_energies,
+)
+from nic_energy.energy.idle import IdleMean, IdlePower
+from nic_energy.energy.uncertainty import Edges, edges_of
+from nic_energy.errors import MismatchError
+from nic_energy.traces import FloatArray, Modality, PowerField, Trace, TraceMeta, Window
+from nic_energy.vocabulary import ESTIMATORS, EstimatorName
+
+FALSE_ALARMS = 0.01
+"""Share of rows that may be flagged though counter and power field agree."""
+
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is known of the sensor: reading = `gain` * true power + `offset_w`; `gain_u` is the
+    standard uncertainty of the gain.
+    """
+
+    gain: float
+    gain_u: float
+    offset_w: float = 0.0
+    reference: str = ""
+
+
+NO_CALIBRATION = Calibration(1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Energies of the admissible windows by one estimator, J an execution, shape (windows,).
+
+    `edges` are of one execution too. `idle` is what was subtracted, calibrated as the energies.
+    """
+
+    estimator: EstimatorName
+    power_field: str
+    idle: IdleMean
+    dynamic_j: FloatArray
+    gross_j: FloatArray
+    edges: Edges
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A trace without its samples: all that its rows are made of.
+
+    `temperatures_c` and `clocks_mhz` are means over each admissible window, NaN where there is
+    no sensor; `disagrees` says that counter and integrated power of a window differ by more than
+    both can be wrong.
+    """
+
+    meta: TraceMeta
+    modality: Modality
+    windows: tuple[Window, ...]
+    idle: IdlePower | None
+    estimates: Mapping[EstimatorName, Estimate]
+    temperatures_c: FloatArray
+    clocks_mhz: FloatArray
+    disagrees: bool
+
+
+def modality_of(trace: Trace) -> Modality:
+    """The modality of a trace.
+
+    Raises:
+        MismatchError: it is the trace of an idle reference.
+    """
+    if trace.meta.modality is None:
+        raise MismatchError("an idle reference stands where the trace of a modality is expected.")
+    return trace.meta.modality
+
+
+def power_field_of(trace: Trace, column: str) -> PowerField:
+    """The power field that the configuration asks for.
+
+    Raises:
+        MismatchError: the trace has no such column; names those it has.
+    """
+    try:
+        return trace.meta.meter.power_field(column)
+    except KeyError:
+        offered = ", ".join(field.column for field in trace.meta.meter.power_fields)
+        raise MismatchError(f"power_field: the traces hold {offered}, not {column}.") from None
+
+
+def evaluate(
+    trace: Trace, idle: IdlePower | None, field: PowerField, calibration: Calibration | None
+) -> Evaluated:
+    """Every estimator that all admissible windows and the idle allow.
+
+    Args:
+        idle: the idle power to subtract; None gives no estimates.
+    """
+    windows = tuple(window for window in trace.meta.windows if window.admissible)
+    found = [window_energies(trace, window, field) for window in windows]
+    sensor = calibration or NO_CALIBRATION
+    estimates: dict[EstimatorName, Estimate] = {}
+    for name in ESTIMATORS:
+        column = COUNTER if name == "counter" else field.column
+        mean = idle.columns.get(column) if idle else None
+        if not windows or mean is None or any(name not in energies for energies in found):
+            continue
+        energies = [each[name] for each in found]
+        edges = edges_of(trace, windows, field, name, mean.power_w)
+        estimates[name] = _estimate(name, column, energies, windows, mean, edges, sensor)
+    return Evaluated(
+        trace.meta,
+        modality_of(trace),
+        windows,
+        idle,
+        estimates,
+        _window_means(trace, windows, "temperature_c"),
+        _window_means(trace, windows, "sm_clock_mhz"),
+        _disagrees(trace, windows, field, estimates),
+    )
+
+
+def _estimate(
+    name: EstimatorName,
+    column: str,
+    energies: Sequence[WindowEnergy],
+    windows: Sequence[Window],
+    idle: IdleMean,
+    edges: Edges,
+    sensor: Calibration,
+) -> Estimate:
+    pairs = [
+        execution_energy(energy, idle.power_w, window.executions)
+        for energy, window in zip(energies, windows, strict=True)
+    ]
+    dynamic, gross = (np.array(values) for values in zip(*pairs, strict=True))
+    executions = np.array([window.executions for window in windows], dtype=float)
+    durations = np.array([energy.duration_s for energy in energies]) / executions
+    scale = executions * sensor.gain
+    uncertainty = None if idle.uncertainty_w is None else idle.uncertainty_w / sensor.gain
+    return Estimate(
+        name,
+        column,
+        IdleMean((idle.power_w - sensor.offset_w) / sensor.gain, uncertainty,
+                 idle.degrees_of_freedom),
+        dynamic / sensor.gain,
+        (gross - sensor.offset_w * durations) / sensor.gain,
+        Edges(edges.windows_j / scale, edges.common_j / float(scale.mean())),
+    )  # fmt: skip
+
+
+def _window_means(trace: Trace, windows: Sequence[Window], column: str) -> FloatArray:
+    time, values = trace.column("time_s"), trace.column(column)
+    means = np.full(len(windows), np.nan)
+    for number, window in enumerate(windows):
+        inside = values[(time >= window.start_s) & (time <= window.end_s)]
+        inside = inside[np.isfinite(inside)]
+        if len(inside):
+            means[number] = inside.mean()
+    return means
+
+
+def _disagrees(
+    trace: Trace,
+    windows: Sequence[Window],
+    field: PowerField,
+    estimates: Mapping[EstimatorName, Estimate],
+) -> bool:
+    """Whether any window's gross energies differ beyond their combined uncertainty, at a level
+    that flags one row in a hundred by chance whatever its K.
+    """
+    if "counter" not in estimates or "trapezoid" not in estimates:
+        return False
+    one, two = estimates["counter"], estimates["trapezoid"]
+    sampling = _sampling_u(trace, windows, field)
+    combined = np.sqrt(
+        one.edges.windows_j**2 + two.edges.windows_j**2 + two.edges.common_j**2 + sampling**2
+    )
+    combined = np.maximum(combined, ROUNDING * np.abs(two.gross_j))
+    factor = float(stats.norm.isf(FALSE_ALARMS / 2 / len(windows)))
+    return bool((np.abs(one.gross_j - two.gross_j) > factor * combined).any())
+
+
+def _sampling_u(trace: Trace, windows: Sequence[Window], field: PowerField) -> FloatArray:
+    """Standard uncertainty of a window's energy from the scatter of its readings: a sensor that
+    sees part of the time may have seen another part. J an execution.
+    """
+    time, power = field_readings(trace, field)
+    found = np.zeros(len(windows))
+    for number, window in enumerate(windows):
+        inside = power[(time >= window.start_s) & (time <= window.end_s)]
+        if len(inside) > 1:
+            mean_u = float(np.std(inside, ddof=1)) / math.sqrt(len(inside))
+            found[number] = mean_u * window.duration_s / window.executions
+    return found

@@ -1,0 +1,232 @@
+"""The uncertainty budget of an energy, in the vocabulary of the GUM (JCGM 100:2008).
+
+Components, each a standard uncertainty in J of the energy of one execution:
+
+- `repeatability` (type A): scatter of the windows, s / sqrt(K), inflated where the campaign's
+  windows are autocorrelated or drift; what the edges explain of it is shown apart;
+- `edges`: what the marks cannot place between two readings or two ticks of the counter;
+- `idle` (type A): of the idle power that was subtracted, times the time of an execution. With
+  the cold reference it is common to all rows of the campaign;
+- `temperature`: how far the windows' temperatures lie apart, times what a kelvin changes;
+- `gain` (type B): of the calibration, where there is one. Common to all rows too.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nic_energy.energy.estimators import COUNTER, field_readings, tick_times
+from nic_energy.statistics.gum import Budget, Component
+from nic_energy.traces import FloatArray, PowerField, Trace, Window
+from nic_energy.vocabulary import EstimatorName
+
+REACH = 3.0
+"""The power at a mark is taken over this many readings to each side."""
+
+RECTANGULAR = math.sqrt(12)
+"""A value known within an interval has its width over this as standard uncertainty (4.3.7)."""
+
+LEAST_KELVIN_SQUARED = 1.0
+"""Less than this sum of squared temperature deviations says nothing about temperature."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Standard uncertainties of the gross energy of windows in J: `windows_j` of each window on
+    its own, shape (windows,), new in every window; `common_j` what all windows share.
+    """
+
+    windows_j: FloatArray
+    common_j: float
+
+
+def edges_of(
+    trace: Trace,
+    windows: Sequence[Window],
+    field: PowerField,
+    estimator: EstimatorName,
+    idle_w: float,
+) -> Edges:
+    """What the marks leave open.
+
+    `trapezoid`: the power just before and just after a mark differ by a step whose time is known
+    only to a reading; all windows share an unknown lag within one reading, which matters as far
+    as the power at the end differs from that at the start. `counter`: the age of a tick at each
+    mark. `paper_sum`: N jumps by one.
+    """
+    if estimator == "paper_sum":
+        period = 1 / float(trace.meta.settings["protocol"]["sampling_hz"])
+        power = _mean_power(trace, windows, field) - idle_w
+        return Edges(np.abs(power) * period / math.sqrt(6), 0.0)
+    if estimator == "counter":
+        ticks, values = _ticks(trace)
+        if len(ticks) < 2:
+            return Edges(np.zeros(len(windows)), 0.0)
+        power = (values[-1] - values[0]) / (ticks[-1] - ticks[0])
+        tick = float(np.median(np.diff(ticks)))
+        return Edges(np.full(len(windows), power * tick / math.sqrt(6)), 0.0)
+    time, power_w = field_readings(trace, field)
+    period = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
+    steps = [
+        [_level(time, power_w, mark, side * REACH * period) for side in (-1, 1)]
+        for window in windows
+        for mark in (window.start_s, window.end_s)
+    ]
+    levels = np.nan_to_num(np.array(steps).reshape(len(windows), 2, 2))
+    jumps = levels[:, :, 1] - levels[:, :, 0]
+    single = np.hypot(jumps[:, 0], jumps[:, 1]) * period / RECTANGULAR
+    shift = float(np.mean(levels[:, 1].mean(axis=1) - levels[:, 0].mean(axis=1)))
+    return Edges(single, abs(shift) * period / RECTANGULAR)
+
+
+def _level(time: FloatArray, power_w: FloatArray, mark: float, reach: float) -> float:
+    """Mean power between a mark and `reach` s beside it; the nearest reading where none lies
+    there.
+    """
+    first, last = sorted((mark, mark + reach))
+    inside = power_w[(time >= first) & (time <= last)]
+    if len(inside):
+        return float(inside.mean())
+    return float(np.interp(mark, time, power_w)) if len(time) else math.nan
+
+
+def _ticks(trace: Trace) -> tuple[FloatArray, FloatArray]:
+    time, counter = trace.column("time_s"), trace.column(COUNTER)
+    usable = np.isfinite(counter)
+    return tick_times(time[usable], counter[usable])
+
+
+def _mean_power(trace: Trace, windows: Sequence[Window], field: PowerField) -> FloatArray:
+    time, power_w = trace.column("time_s"), trace.column(field.column)
+    return np.array(
+        [
+            np.nanmean(power_w[(time >= window.start_s) & (time <= window.end_s)])
+            for window in windows
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class TemperatureEffect:
+    """Relative change of a window's energy per kelvin, and its standard uncertainty."""
+
+    share_per_kelvin: float
+    uncertainty: float
+
+
+def temperature_effect(
+    modalities: Iterable[tuple[FloatArray, FloatArray]],
+) -> TemperatureEffect | None:
+    """Least squares within modalities over the whole campaign.
+
+    Args:
+        modalities: (window energies, window temperatures in degC), shapes (K,), of each.
+
+    Returns:
+        None where there is no thermometer or the temperatures hardly moved.
+    """
+    energies, temperatures, free = [], [], 0
+    for energy, temperature in modalities:
+        mean = float(np.mean(energy)) if len(energy) else 0.0
+        if len(energy) < 2 or mean <= 0 or not np.isfinite(temperature).all():
+            continue
+        energies.append(energy / mean - 1)
+        temperatures.append(temperature - temperature.mean())
+        free += len(energy) - 1
+    if not energies:
+        return None
+    y, x = np.concatenate(energies), np.concatenate(temperatures)
+    moment = float(x @ x)
+    if moment < LEAST_KELVIN_SQUARED or free < 2:
+        return None
+    slope = float(x @ y) / moment
+    scatter = float(np.sum((y - slope * x) ** 2)) / (free - 1)
+    return TemperatureEffect(slope, math.sqrt(scatter / moment))
+
+
+@dataclass(frozen=True)
+class RowBudget:
+    """Standard uncertainties in J of a row's energy; None = not known. `budget` combines them."""
+
+    repeatability_j: float
+    edges_j: float
+    idle_j: float | None
+    temperature_j: float | None
+    gain_j: float | None
+    idle_degrees_of_freedom: float
+    budget: Budget
+
+    @property
+    def dominating(self) -> str:
+        """The component that contributes most."""
+        parts = {
+            "repeatability": self.repeatability_j,
+            "edges": self.edges_j,
+            "idle": self.idle_j or 0.0,
+            "temperature": self.temperature_j or 0.0,
+            "gain": self.gain_j or 0.0,
+        }
+        return max(parts, key=lambda name: parts[name])
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a row's budget is made of; all of one execution.
+
+    `mean_j` and `std_j` over `count` windows; `inflation` and `trend_share` of the campaign's
+    pooled tests; `edge_window_j` typical for one window, `edge_common_j` shared by all; `idle_u_w`
+    with its degrees of freedom; `temperature_span_k` between the coldest and hottest window.
+    """
+
+    mean_j: float
+    std_j: float | None
+    count: int
+    inflation: float
+    trend_share: float
+    edge_window_j: float
+    edge_common_j: float
+    duration_s: float
+    idle_u_w: float | None
+    idle_degrees_of_freedom: float
+    temperature_span_k: float | None
+    effect: TemperatureEffect | None
+    gain_u_share: float | None
+
+
+def row_budget(inputs: Inputs) -> RowBudget | None:
+    """The budget of a row; None for a single window, whose scatter nobody knows."""
+    if inputs.std_j is None or inputs.count < 2:
+        return None
+    scatter = inputs.std_j * inputs.inflation / math.sqrt(inputs.count)
+    explained = min(scatter, inputs.edge_window_j / math.sqrt(inputs.count))
+    drift = inputs.trend_share * abs(inputs.mean_j)
+    repeatability = math.hypot(math.sqrt(scatter**2 - explained**2), drift)
+    idle = None if inputs.idle_u_w is None else inputs.idle_u_w * inputs.duration_s
+    temperature = _temperature(inputs)
+    gain = None if inputs.gain_u_share is None else abs(inputs.mean_j) * inputs.gain_u_share
+    components = [
+        Component("windows", scatter, inputs.count - 1),
+        Component("drift", drift),
+        Component("edges", inputs.edge_common_j),
+        Component("idle", idle or 0.0, inputs.idle_degrees_of_freedom),
+        Component("temperature", temperature or 0.0),
+        Component("gain", gain or 0.0),
+    ]
+    return RowBudget(
+        repeatability,
+        math.hypot(explained, inputs.edge_common_j),
+        idle,
+        temperature,
+        gain,
+        inputs.idle_degrees_of_freedom,
+        Budget(components),
+    )
+
+
+def _temperature(inputs: Inputs) -> float | None:
+    if inputs.effect is None or inputs.temperature_span_k is None:
+        return None
+    share = math.hypot(inputs.effect.share_per_kelvin, inputs.effect.uncertainty)
+    return abs(inputs.mean_j) * share * inputs.temperature_span_k / RECTANGULAR

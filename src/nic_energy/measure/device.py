@@ -1,0 +1,82 @@
+"""What a device is to the measuring code: a clock, a sampler, and networks loaded on it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nic_energy.config import Network
+from nic_energy.protocol.bench import Clock, Load
+from nic_energy.traces import ImageInfo, MeterInfo, Sample
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """The network, the image and the run settings of a modality."""
+
+    network: Network
+    quality: int
+    image: str
+    image_path: Path
+    image_sha256: str
+    settings: Mapping[str, Any]
+    weights_dir: Path | None
+
+
+@dataclass(frozen=True)
+class LoadedModality:
+    """A network with its input on the device.
+
+    `run` are the run settings as read back; `quality` gives (bpp, psnr_db) from one execution.
+    """
+
+    load: Load
+    image: ImageInfo
+    run: dict[str, Any]
+    quality: Callable[[], tuple[float | None, float | None]]
+
+
+class RunningSampler(Protocol):
+    """A sampler with its life cycle."""
+
+    def start(self) -> MeterInfo:
+        """Open the meter and begin to sample."""
+        ...
+
+    def collect(self) -> list[Sample]:
+        """All samples since the last call."""
+        ...
+
+    def latest(self) -> Sample | None:
+        """The newest sample."""
+        ...
+
+    def stop(self) -> Any:
+        """Stop; a dataclass that reports how well it sampled."""
+        ...
+
+
+class Backend(Protocol):
+    """A kind of device."""
+
+    clock: Clock
+
+    def device_uuid(self) -> str | None:
+        """UUID of the device, where it can be known before the meter is opened."""
+        ...
+
+    def sampler(self) -> RunningSampler:
+        """A sampler for the device, not yet started."""
+        ...
+
+    def load(self, request: LoadRequest) -> LoadedModality:
+        """Load a network and an image onto the device."""
+        ...
+
+    def run_settings(self) -> dict[str, Any]:
+        """The run settings as read back."""
+        ...
+
+    def close(self) -> None:
+        """Put away what outlives the process."""
+        ...

@@ -1,0 +1,62 @@
+"""A whole campaign on a virtual GPU in one process, by the code that measures a real one."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from nic_energy.campaign import keys
+from nic_energy.config import Config
+from nic_energy.errors import ConfigError
+from nic_energy.measure.idle import IdleRequest, measure_idle
+from nic_energy.measure.modality import MeasureRequest, measure_modality
+from nic_energy.store import modality_key
+
+log = logging.getLogger(__name__)
+
+
+def simulate_campaign(config: Config, images: Mapping[str, Path], folder: Path) -> list[Path]:
+    """Measure idle and all modalities of a configuration for device `virtual`.
+
+    Args:
+        images: image ids and their files, RGB.
+        folder: where `results/{setup}` would be; its `reference/` and `traces/` are filled.
+
+    Returns:
+        The traces, in the order of the campaign.
+
+    Raises:
+        ConfigError: the configuration is for a real device.
+    """
+    if config.document["device"] != "virtual":
+        raise ConfigError("device: only a campaign on device virtual can be simulated.")
+    idle = folder / "reference" / "idle.parquet"
+    measure_idle(
+        IdleRequest(
+            config.setup,
+            folder,
+            config.idle_settings(),
+            config.settings(),
+            idle,
+            folder / "reference" / "environment.json",
+        )
+    )
+    traces = []
+    for part, network, quality, image in keys(config, list(images)):
+        output = folder / "traces" / f"{modality_key(part, network, quality, image)}.parquet"
+        measure_modality(
+            MeasureRequest(
+                setup=config.setup,
+                setup_folder=folder,
+                part=part,
+                network=config.networks[network],
+                quality=quality,
+                image=image,
+                image_path=images[image],
+                settings=config.settings(),
+                power_field=config.document["power_field"],
+                idle=idle,
+                output=output,
+            )
+        )
+        traces.append(output)
+    return traces

@@ -1,0 +1,374 @@
+"""How well alpha and beta of Eq. (2) are known: a budget in the sense of the GUM (JCGM 100).
+
+Three inputs move the line of one part, network and level:
+
+- `images`: other images would have given another line. The qualities of one image share what the
+  image does to the energy, and the scatter grows with the energy, so the textbook formula for
+  independent residuals of equal variance does not hold. The line is fitted again without each
+  image in turn, all its qualities at once (a jackknife over clusters).
+- `idle`: one idle reference is subtracted from all rows, so that its error moves them together.
+- `gain`: so does a wrong gain of the power meter, in proportion to the energy.
+
+Repeatability, edges and temperature are independent from row to row: they are in the scatter about
+the line already, and are counted on their own only for how well the line through exactly these
+images is measured. So is the idle power where it was measured after each modality.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nic_energy.statistics.gum import Budget, Component
+
+FloatArray = npt.NDArray[np.float64]
+
+IMAGES, IDLE, GAIN = "images", "idle", "gain"
+COMMON = (IDLE, GAIN)
+IMAGES_ONLY = "images_only"
+INDEPENDENT = ("u_repeatability_j", "u_edges_j", "u_temperature_j")
+LEVEL = 0.95
+OWN_IDLES = ("context", "paired")
+"""Kinds of idle that every modality has of its own."""
+
+LEAST_IMAGES = 3
+PARAMETERS = (("alpha", "j_per_pixel"), ("beta", "j"))
+
+
+class Shift(NamedTuple):
+    """What one standard uncertainty of an input does to a quantity, signed, in its unit."""
+
+    value: float
+    degrees_of_freedom: float
+
+
+class Common(NamedTuple):
+    """What one standard uncertainty of an input common to all rows does to them at once, signed.
+
+    `values` has shape (n,) in J for energies, shape (2,) in J/pixel and J for a line.
+    """
+
+    values: FloatArray
+    degrees_of_freedom: float
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A quantity of a network, and what moves it.
+
+    `images` holds a deviation per image, in the unit of `value` and indexed by image; their sum of
+    squares is the variance that the choice of images causes, with `degrees_of_freedom`. It is
+    None where too few images tell.
+    """
+
+    value: float
+    images: pd.Series | None
+    degrees_of_freedom: float
+    shifts: Mapping[str, Shift] = field(default_factory=dict)
+
+    def budget(self) -> Budget | None:
+        """The combined uncertainty (GUM 5.1, G.4); None while that of the images is not known."""
+        if self.images is None:
+            return None
+        common = [
+            Component(name, abs(shift.value), shift.degrees_of_freedom)
+            for name, shift in self.shifts.items()
+        ]
+        return Budget((Component(IMAGES, _norm(self.images), self.degrees_of_freedom), *common))
+
+
+def difference(one: Quantity, two: Quantity) -> Budget | None:
+    """The budget of `one.value - two.value`; None while that of the images is not known.
+
+    What both share cancels: an image that both were measured on enters with the difference of its
+    deviations, an input common to all rows with the difference of its shifts (GUM 5.2.2, with a
+    correlation of 1).
+    """
+    if one.images is None or two.images is None:
+        return None
+    if one.images.index.intersection(two.images.index).empty:
+        components = [
+            Component(f"{IMAGES} of {which}", _norm(q.images), q.degrees_of_freedom)
+            for which, q in (("the first", one), ("the second", two))
+        ]
+    else:
+        paired = one.images.sub(two.images, fill_value=0.0)
+        fewest = min(one.degrees_of_freedom, two.degrees_of_freedom)
+        components = [Component(IMAGES, _norm(paired), fewest)]
+    for name in sorted({*one.shifts, *two.shifts}):
+        shifts = [quantity.shifts.get(name, Shift(0.0, math.inf)) for quantity in (one, two)]
+        fewest = min(shift.degrees_of_freedom for shift in shifts)
+        components.append(Component(name, abs(shifts[0].value - shifts[1].value), fewest))
+    return Budget(tuple(components))
+
+
+def _norm(deviations: Any) -> float:
+    return float(np.linalg.norm(np.asarray(deviations, dtype=float)))
+
+
+def least_squares_weights(x: FloatArray) -> FloatArray | None:
+    """Weights, shape (2, n), whose product with y is (slope, intercept) of the line through (x, y).
+
+    None where all x are equal.
+    """
+    if len(x) < 2 or np.ptp(x) == 0:
+        return None
+    centred = x - x.mean()
+    slope: FloatArray = centred / np.sum(centred**2)
+    return np.array([slope, 1 / len(x) - x.mean() * slope])
+
+
+@dataclass(frozen=True)
+class Jackknife:
+    """Delete-one-image jackknife of a line, as a linear map of the energies.
+
+    The bare jackknife with as many degrees of freedom as images less two covers too little where
+    few large images decide the slope, and too much where few small ones do. Both its expectation
+    and its degrees of freedom are therefore taken under a working model, as Bell and McCaffrey do
+    (Survey Methodology 28, 2002) and Hansen does for the jackknife ("Jackknife Standard Errors for
+    Clustered Regression", Review of Economic Studies): residuals that the qualities of an image
+    share, with a variance proportional to the pixels. That is midway between equal scatter and
+    scatter proportional to the energy, and keeps intervals of 95 % near 95 % for both.
+
+    Attributes:
+        images: their names, shape (G,).
+        deviations: shape (G, 2, n); times the energies in J it is the line without an image less
+            the line with all, as (alpha in J/pixel, beta in J), times sqrt((G - 1) / G).
+        model: shape (2, G), what a unit residual of the working model does to the line.
+        modelled: shape (2, G, G), what it does to `deviations`.
+    """
+
+    images: tuple[str, ...]
+    deviations: FloatArray
+    model: FloatArray
+    modelled: FloatArray
+
+    def scale(self, contrasts: FloatArray) -> FloatArray:
+        """Variance of the working model over the expected jackknife variance, shape (m,).
+
+        Args:
+            contrasts: shape (m, 2), of alpha and beta.
+        """
+        true = self.model @ self.model.T
+        expected = np.einsum("pgh,qgh->pq", self.modelled, self.modelled)
+        numerator, denominator = (
+            np.einsum("mp,pq,mq->m", contrasts, matrix, contrasts) for matrix in (true, expected)
+        )
+        return np.asarray(numerator / denominator, dtype=float)
+
+    @cached_property
+    def parameter_scales(self) -> FloatArray:
+        """`scale` of alpha and of beta, shape (2,)."""
+        return self.scale(np.eye(2))
+
+    @cached_property
+    def degrees_of_freedom(self) -> tuple[float, float]:
+        """Satterthwaite's of alpha and beta, under the working model; at most images less two."""
+        products = self.modelled @ np.moveaxis(self.modelled, 1, 2)
+        alpha, beta = (np.trace(p) ** 2 / np.sum(p**2) for p in products)
+        most = len(self.images) - 2.0
+        return min(float(alpha), most), min(float(beta), most)
+
+
+def jackknife(pixels: FloatArray, images: npt.NDArray[Any]) -> Jackknife | None:
+    """The jackknife of a line through rows of these pixels and image names, both of shape (n,).
+
+    None for fewer than three images, or where without one of them all pixels are equal.
+    """
+    names, codes = np.unique(np.asarray(images, dtype=str), return_inverse=True)
+    count, weights = len(names), least_squares_weights(pixels)
+    if weights is None or count < LEAST_IMAGES:
+        return None
+    inside = codes == np.arange(count)[:, None]
+    without = np.zeros((count, 2, len(pixels)))
+    for number, own in enumerate(inside):
+        rest = least_squares_weights(pixels[~own])
+        if rest is None:
+            return None
+        without[number][:, ~own] = rest
+    deviations = math.sqrt((count - 1) / count) * (without - weights)
+    residuals = (inside * np.sqrt(pixels)).T
+    modelled = np.moveaxis(deviations @ residuals, 1, 0)
+    return Jackknife(tuple(names), deviations, weights @ residuals, modelled)
+
+
+@dataclass(frozen=True)
+class LineUncertainty:
+    """What is known of alpha and beta of one group.
+
+    Attributes:
+        alpha, beta: in J/pixel and J.
+        measurement: standard uncertainties of alpha and beta of the line through exactly these
+            images, shape (2,); None where the rows carry no uncertainties.
+        covariance: of (alpha, beta) by the bare jackknife, shape (2, 2); None with too few images.
+        jackknife: what `covariance` came from.
+    """
+
+    alpha: Quantity
+    beta: Quantity
+    measurement: FloatArray | None
+    covariance: FloatArray | None
+    jackknife: Jackknife | None
+
+    def at(self, pixels: FloatArray) -> FloatArray | None:
+        """Combined standard uncertainty of the line at these pixels in J, shape as `pixels`.
+
+        It takes along that alpha and beta are correlated (GUM 5.2.2). None where the uncertainty
+        of the images is not known.
+        """
+        if self.jackknife is None or self.covariance is None:
+            return None
+        contrasts = np.stack([pixels, np.ones_like(pixels)], axis=-1)
+        bare = np.einsum("mp,pq,mq->m", contrasts, self.covariance, contrasts)
+        variance = self.jackknife.scale(contrasts) * np.maximum(bare, 0)
+        for name, shift in self.alpha.shifts.items():
+            variance = variance + (shift.value * pixels + self.beta.shifts[name].value) ** 2
+        return np.asarray(np.sqrt(variance), dtype=float)
+
+
+def line_uncertainty(group: pd.DataFrame) -> LineUncertainty | None:
+    """The uncertainty of the line through the rows of energy.csv of one part, network and level.
+
+    Columns of the rows' own budget that the table lacks, or that are empty, are left out.
+    None where no line can be fitted.
+    """
+    pixels = numbers(group, "pixels")
+    weights = least_squares_weights(pixels)
+    if weights is None:
+        return None
+    inputs = {name: _of_line(pixels, common) for name, common in common_inputs(group).items()}
+    known = {name: common for name, common in inputs.items() if common is not None}
+    resampled = jackknife(pixels, group["image"].to_numpy())
+    alpha, beta, covariance = line_quantities(resampled, weights, numbers(group, "energy_j"), known)
+    return LineUncertainty(alpha, beta, _measurement(group, weights, known), covariance, resampled)
+
+
+def line_quantities(
+    resampled: Jackknife | None,
+    weights: FloatArray,
+    energy_j: FloatArray,
+    inputs: Mapping[str, Common],
+) -> tuple[Quantity, Quantity, FloatArray | None]:
+    """(alpha, beta, their covariance by the bare jackknife) of energies of shape (n,).
+
+    Args:
+        resampled: `jackknife` of the rows. weights: `least_squares_weights` of the rows.
+        inputs: what shifts the line, shape (2,) each.
+    """
+    line = weights @ energy_j
+    parts = [
+        {name: Shift(float(c.values[p]), c.degrees_of_freedom) for name, c in inputs.items()}
+        for p in range(2)
+    ]
+    if resampled is None:
+        alpha, beta = (Quantity(float(line[p]), None, math.nan, parts[p]) for p in range(2))
+        return alpha, beta, None
+    deviations = resampled.deviations @ energy_j
+    scaled = deviations * np.sqrt(resampled.parameter_scales)
+    alpha, beta = (
+        Quantity(
+            float(line[p]),
+            pd.Series(scaled[:, p], index=resampled.images),
+            resampled.degrees_of_freedom[p],
+            parts[p],
+        )
+        for p in range(2)
+    )
+    return alpha, beta, deviations.T @ deviations
+
+
+def common_inputs(table: pd.DataFrame) -> dict[str, Common]:
+    """By input, what one standard uncertainty of it does to each energy, shape (n,), in J.
+
+    A larger idle power lowers all energies, a larger gain raises them. A value is NaN where its
+    row does not know it. An input that no row knows is left out, and so is the idle power where
+    every row has one of its own.
+    """
+    found: dict[str, Common] = {}
+    idle, paired = numbers(table, "u_idle_j"), _paired(table)
+    if np.isfinite(idle[~paired]).any():
+        freedom = numbers(table, "idle_degrees_of_freedom")[~paired]
+        known = freedom[freedom > 0]
+        fewest = float(known.min()) if len(known) else math.inf
+        found[IDLE] = Common(np.where(paired, 0.0, -idle), fewest)
+    gain = numbers(table, "u_gain_j")
+    if np.isfinite(gain).any():
+        found[GAIN] = Common(gain, math.inf)
+    return found
+
+
+def numbers(table: pd.DataFrame, name: str) -> FloatArray:
+    """A column as numbers, shape (n,); NaN where it is empty or the table has none."""
+    if name not in table.columns:
+        return np.full(len(table), np.nan)
+    return pd.to_numeric(table[name]).to_numpy(dtype=float)
+
+
+def _paired(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    if "idle_kind" not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    return np.asarray(table["idle_kind"].isin(OWN_IDLES), dtype=bool)
+
+
+def _of_line(pixels: FloatArray, common: Common) -> Common | None:
+    """The line through the shifts of the energies is the shift of the line."""
+    known = np.isfinite(common.values)
+    weights = least_squares_weights(pixels[known])
+    if weights is None:
+        return None
+    return Common(weights @ common.values[known], common.degrees_of_freedom)
+
+
+def _measurement(
+    group: pd.DataFrame, weights: FloatArray, inputs: Mapping[str, Common]
+) -> FloatArray | None:
+    """GUM 5.1.2, with the sensitivities of least squares, and the common inputs."""
+    own = [_filled(numbers(group, name)) for name in INDEPENDENT]
+    paired = _paired(group)
+    if paired.any():
+        own.append(_filled(np.where(paired, numbers(group, "u_idle_j"), 0.0)))
+    known = [values for values in own if values is not None]
+    if not known and not inputs:
+        return None
+    variance = weights**2 @ sum((values**2 for values in known), np.zeros(len(group)))
+    for common in inputs.values():
+        variance = variance + common.values**2
+    return np.asarray(np.sqrt(variance), dtype=float)
+
+
+def _filled(values: FloatArray) -> FloatArray | None:
+    """Rows that do not know their own take the root mean square of the others."""
+    known = np.isfinite(values)
+    if not known.any():
+        return None
+    return np.where(known, values, math.sqrt(float(np.mean(values[known] ** 2))))
+
+
+def uncertainty_columns(group: pd.DataFrame) -> dict[str, Any]:
+    """The uncertainty columns of a row of energy_models.csv; empty where not known.
+
+    `dominating` is the largest input of the combined uncertainty, or `images_only` where the rows
+    carry no budget to weigh it against. `shift` columns are signed: the change of alpha or beta
+    for one standard uncertainty of an input that all networks of a set-up share.
+    """
+    found = line_uncertainty(group)
+    if found is None:
+        return {}
+    row: dict[str, Any] = {}
+    for p, (name, unit) in enumerate(PARAMETERS):
+        quantity = (found.alpha, found.beta)[p]
+        if found.measurement is not None:
+            row[f"{name}_u_measurement_{unit}"] = float(found.measurement[p])
+        for shifted, shift in quantity.shifts.items():
+            row[f"{name}_shift_{shifted}_{unit}"] = shift.value
+        budget = quantity.budget()
+        if budget is not None:
+            row[f"{name}_u_{unit}"] = budget.combined_standard_uncertainty
+            row[f"{name}_expanded_{unit}"] = budget.expanded_uncertainty(LEVEL)
+            row[f"{name}_dominating"] = budget.dominating if quantity.shifts else IMAGES_ONLY
+    return row
