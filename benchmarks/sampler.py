@@ -505,9 +505,9 @@ def peer_text(run: Run) -> str:
     """What was done with the other sampler, or why nothing."""
     if run.zeus is None:
         return (
-            f"Zeus' PowerMonitor was not measured: the package is not installed "
-            f"({run.zeus_error}). Install it with `{INSTALL}`, or with the versions that were "
-            f"tried, `{INSTALL_LOCKED}`, and run again."
+            "Zeus' PowerMonitor was not measured: the package is not installed or cannot be "
+            f"imported ({run.zeus_error}). Install it with `{INSTALL}`, or with the "
+            f"versions that were tried, `{INSTALL_LOCKED}`, and run again."
         )
     return (
         f"Zeus {run.zeus}: `PowerMonitor` with `update_period` at the same period and only the "

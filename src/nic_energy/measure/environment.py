@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ PACKAGES = (
 )
 
 
+@cache
 def package_versions() -> dict[str, str | None]:
     """Installed versions of the packages that matter to a measurement; None = not installed."""
     versions: dict[str, str | None] = {"nic-energy": __version__}

@@ -6,13 +6,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from nic_energy.protocol.bench import Bench
-from nic_energy.protocol.repetitions import CHUNK_S, run_for
+from nic_energy.protocol.repetitions import run_for
 from nic_energy.traces import Interval
 
 log = logging.getLogger(__name__)
 
 Outcome = Literal["reached", "settled", "timed_out", "no_thermometer", "off"]
 SLOWDOWN_MARGIN_K = 3.0
+
+STRETCH_S = 1.0
+"""Load between two looks at the thermometer."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,6 @@ def _heat(
             return "settled"
         if now - begin >= rule.max_s:
             return "timed_out"
-        run_for(bench, 10 * CHUNK_S, execution_s)
+        run_for(bench, STRETCH_S, execution_s, STRETCH_S)
         bench.drain()
         log.info("preheating: %.0f of %.0f degC", temperature, target)

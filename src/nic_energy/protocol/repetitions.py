@@ -22,6 +22,10 @@ CHUNK_S = 0.1
 WINDOW_MARGIN = 1.03
 """M is chosen this much larger than the least, so that few windows turn out too short."""
 
+PHASE_S = 0.2
+"""Windows begin after a random rest of up to two update periods of usual sensors. Rest, not load:
+a whole number of executions more would leave the phase between execution and sensor as it is."""
+
 MIN_SAMPLES = 3
 """A window with fewer samples says nothing about its power."""
 
@@ -60,14 +64,16 @@ class RepetitionError(MeasurementError):
         self.windows = windows
 
 
-def run_for(bench: Bench, seconds: float, execution_s: float) -> None:
-    """Run the load unmarked for at least `seconds`, synchronised every `CHUNK_S` or so.
+def run_for(
+    bench: Bench, seconds: float, execution_s: float, chunk_s: float = CHUNK_S
+) -> None:
+    """Run the load unmarked for at least `seconds`, synchronised every `chunk_s` or so.
 
     It ends within one execution of the time asked for.
     """
     end = bench.clock.now() + seconds
     while (left := end - bench.clock.now()) > 0:
-        bench.load.run(max(1, round(min(CHUNK_S, left) / execution_s)))
+        bench.load.run(max(1, round(min(chunk_s, left) / execution_s)))
 
 
 def time_execution(bench: Bench, at_least_s: float) -> float:
@@ -99,9 +105,9 @@ def repeat(
 ) -> Repetitions:
     """Measure windows until the stopping rule ends the loop.
 
-    Every window: the load runs unmarked for `lead_in_s` and a random share of a sampling
-    period more, so that sensors which see only part of the time do not alias with it; then M
-    executions between two marks; then the load runs on until the samples that belong to the
+    Every window: a random rest of up to `PHASE_S`, so that sensors which see only part of the
+    time do not alias with the executions; the load unmarked for `lead_in_s`; then M executions
+    between two marks; then the load runs on until the samples that belong to the
     window are in. The stopping rule works on the interpolated energy (trapezoid), since N of
     Eq. (1) flips between windows. A window shorter than `min_duration_s` is kept, flagged, left
     out, and M is enlarged.
@@ -120,8 +126,8 @@ def repeat(
     intervals: list[Interval] = []
     energies: list[float] = []
     while True:
-        phase = rng.random() / bench.sampling_hz
-        intervals.append(_lead_in(bench, windows.lead_in_s + phase, execution_s))
+        bench.clock.sleep(rng.random() * PHASE_S)
+        intervals.append(_lead_in(bench, windows.lead_in_s, execution_s))
         start, end = bench.load.run(executions)
         run_for(bench, 2 / bench.sampling_hz + (power_field.lag_s or 0.0), execution_s)
         bench.drain()

@@ -7,6 +7,7 @@ needs no thread for them.
 """
 
 import os
+import select
 import signal
 import time
 from multiprocessing.connection import Connection
@@ -55,10 +56,14 @@ class _Server:
         while True:
             wait = None if self.error else self.schedule.next_s - time.monotonic()
             if wait is None or wait > 0:
-                if self.pipe.poll(wait) and not self._answer(self.pipe.recv()):
+                if self._asked(wait) and not self._answer(self.pipe.recv()):
                     return
                 continue
             self._sample()
+
+    def _asked(self, wait_s: float | None) -> bool:
+        """Wait for a request; `Connection.poll` would round the time up to a millisecond."""
+        return bool(select.select([self.pipe], [], [], wait_s)[0])
 
     def _sample(self) -> None:
         began = time.monotonic()
