@@ -71,7 +71,12 @@ lint: $(VENV)/.ready-dev
 types: $(VENV)/.ready-dev
 	mypy
 
-bench: $(VENV)/.ready-dev
+# The peers that benchmarks compare with.
+$(VENV)/.ready-bench: $(VENV)/.ready-dev envs/lock-bench.txt
+	$(BIN)/python -m pip install --progress-bar on -r envs/lock-bench.txt
+	@touch $@
+
+bench: $(VENV)/.ready-bench
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.ready-dev

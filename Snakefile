@@ -41,6 +41,7 @@ rule tables:
         rules.build_energy.output,
         rules.fit_energy_models.output,
         rules.fit_complexity_models.output,
+        rules.rank_networks.output,
 
 
 onstart:

@@ -14,6 +14,7 @@ from nic_energy.config import Config, resolve
 from nic_energy.energy.build import Analysis, EnergyTables, build_energy
 from nic_energy.measure.simulate import simulate_campaign
 from nic_energy.meters.virtual import Preset, read_preset
+from nic_energy.traces import read_meta
 
 PRESETS = ("turing", "turing_20ms", "a100", "ampere", "ada", "hopper")
 
@@ -61,27 +62,23 @@ def simulate(
     """Measure a campaign and evaluate it.
 
     Returns:
-        The tables of each analysis, and the true energy in J per (network, quality, image).
+        The tables of each analysis, and the true energy in J per (network, quality, image): that
+        of the modality at the temperature which its windows had, as the measurand is defined.
     """
-    from nic_energy.traces import read_meta
-
     logging.disable(logging.WARNING)
     with scratch() as folder:
         traces = simulate_campaign(config, images, folder)
         idle = folder / "reference" / "idle.parquet"
         tables = [build_energy(traces, idle, config.settings(), each) for each in analyses]
-        truth = {}
-        for path in traces:
-            meta = read_meta(path)
-            if meta.modality is not None:
-                key = (meta.modality.network, meta.modality.quality, meta.modality.image.image)
-                truth[key] = float(meta.run["truth"]["energy_j"])
+        works = [read_meta(path).run["truth"] for path in traces]
+    gpu = read_preset(config.document["virtual"]["gpu"])
+    truth = {}
+    for row, work in zip(tables[0].energy.to_dict("records"), works, strict=True):
+        power_w = work["energy_j"] / work["duration_s"]
+        cooler_k = gpu.settled_c(gpu.idle_w + power_w) - row["temperature_c"]
+        less_j = gpu.leakage_w_per_k * cooler_k * work["duration_s"]
+        truth[row["network"], row["quality"], row["image"]] = work["energy_j"] - less_j
     return tables, truth
-
-
-def preset(name: str) -> Preset:
-    """A preset by its name."""
-    return read_preset(name)
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:

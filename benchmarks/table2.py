@@ -135,7 +135,7 @@ residual r per modality. The size of r was chosen, per network and level, such t
 not that a GPU behaves so.
 
 {rows} modalities, {windows} windows (median K = {median_k}, {converged:.1f} % converged), {hours:.0f} hours of windows on virtual time. Against the true
-energies of the modalities the measured ones are off by {bias:+.3f} % on average with a standard deviation of {spread:.2f} %; {held:.1f} % of their 95 %
+energies of the modalities at the temperatures of their windows the measured ones are off by {bias:+.3f} % on average with a standard deviation of {spread:.2f} %; {held:.1f} % of their 95 %
 intervals hold the truth. Estimator `trapezoid`, cold idle, gain of the sensor known.
 
 U is the expanded uncertainty (95 %), with the images as a sample: it says how far another 60 images would move the line.

@@ -85,10 +85,15 @@ def campaign_traces(wildcards):
     return [str(trace_path(SETUP, *key)) for key in keys(CAMPAIGN, images)]
 
 
+def passport_option(sensor):
+    """The option that names the passport of the power sensor, where it is measured."""
+    return shlex.join(["--passport", *sensor]) if CAMPAIGN.passport else ""
+
+
 def figures():
-    """Figures of the report; the power trace needs traces."""
+    """Figures of the report; some need what only traces hold."""
     networks = sorted({name for name, _ in CAMPAIGN.points})
-    names = ["power_trace"] if MEASURED else []
+    names = ["power_trace", "idle_drift", "uncertainty_budget"] if MEASURED else []
     names += [f"energy_over_pixels_{network}" for network in networks] + ["slope_over_mac"]
     return [f"{RESULTS}/figures/{name}.svg" for name in names]
 

@@ -25,6 +25,7 @@ rule measure:
         image=f"results/images/{COLLECTION}/png/{{image}}.png",
         config=ancient(rules.write_config.output[0]),
         idle=ancient(rules.measure_idle.output.idle),
+        passport=ancient(rules.measure_passport.output[0]) if CAMPAIGN.passport else [],
         plan=ancient(rules.plan_campaign.output[0]),
     output:
         f"{RESULTS}/traces/{{part}}/{{network}}/q{{quality}}/{{image}}.parquet",
@@ -40,6 +41,7 @@ rule measure:
     params:
         digest=SETTINGS_DIGEST,
         stale=measurement_params,
+        passport=passport_option(rules.measure_passport.output),
     shell:
         "nic-energy measure"
         " --config {input.config:q}"
@@ -50,6 +52,7 @@ rule measure:
         " --image {wildcards.image:q}"
         " --image-file {input.image:q}"
         " --idle {input.idle:q}"
+        " {params.passport}"
         " --plan {input.plan:q}"
         " --output {output:q}"
         " 2> {log:q} || {{ rc=$?; tail -n 20 {log:q} >&2; exit $rc; }}"

@@ -1,4 +1,5 @@
-# Energy over pixels, Eq. (2) and (3), and its slope over complexity (paper, sections 4 and 5).
+# Energy over pixels, Eq. (2) and (3), its slope over complexity (paper, sections 4 and 5), and which
+# network needs less energy than which.
 
 
 rule fit_energy_models:
@@ -38,3 +39,21 @@ rule fit_complexity_models:
         runtime=10,
     script:
         "../workflow/scripts/fit_complexity_models.py"
+
+
+rule rank_networks:
+    input:
+        energy=rules.build_energy.output.energy,
+    output:
+        f"{RESULTS}/models/ranking.csv",
+    log:
+        f"logs/{SETUP}/rank_networks.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        config=PLAN_CONFIG,
+    script:
+        "../workflow/scripts/rank_networks.py"

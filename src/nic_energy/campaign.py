@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from nic_energy.config import Config
-from nic_energy.config.settings import differences
+from nic_energy.config.settings import differences, resolved
 from nic_energy.errors import StoreError
 from nic_energy.files import write_json
 from nic_energy.store import modality_key
@@ -29,6 +29,11 @@ def trace_path(setup: str, part: str, network: str, quality: int, image: str) ->
     """The trace of a modality, relative to the working directory."""
     key = modality_key(part, network, quality, image)
     return setup_folder(setup) / "traces" / f"{key}.parquet"
+
+
+def passport_path(setup: str) -> Path:
+    """The passport of the set-up's power sensor, relative to the working directory."""
+    return setup_folder(setup) / "reference" / "passport.json"
 
 
 def keys(config: Config, images: Sequence[str]) -> list[tuple[str, str, int, str]]:
@@ -81,10 +86,13 @@ def estimate(config: Config) -> Estimate:
 
     M follows from the least duration of a window, so a window takes that long whatever the
     network, or one execution where that is longer. Preheating is not in it: it depends on how
-    warm the device still is.
+    warm the device still is. What is left to a passport that is not there yet counts as the
+    paper's.
     """
-    protocol = config.protocol
-    window = 1.03 * protocol.min_duration_s + protocol.lead_in_s + 2.5 / protocol.sampling_hz
+    protocol, passport = config.protocol, passport_path(config.setup)
+    choice = json.loads(passport.read_text(encoding="utf-8"))["choice"] if passport.exists() else {}
+    numbers = resolved(config.settings(), choice)["protocol"]
+    window = 1.03 * protocol.min_duration_s + numbers["lead_in_s"] + 2.5 / numbers["sampling_hz"]
     calibration = protocol.min_duration_s / 2
     return Estimate(
         WARM_UP_S + calibration + protocol.min_repetitions * window,

@@ -32,11 +32,27 @@ MEASURING: tuple[str, ...] = (
     "measure/device.py",
     "measure/loading.py",
     "measure/modality.py",
-    "protocol",
+    "protocol/bench.py",
+    "protocol/idle.py",
+    "protocol/preheat.py",
+    "protocol/repetitions.py",
     "sampler",
     "statistics/stopping.py",
 )
 IDLE: tuple[str, ...] = ("energy/idle.py", "measure/idle.py", "protocol/idle.py", "sampler")
+PASSPORT: tuple[str, ...] = (
+    "measure/burning.py",
+    "protocol/passport.py",
+    "protocol/repetitions.py",
+    "sampler",
+)
+PASSPORT_ANALYSIS: tuple[str, ...] = (
+    "energy/estimators.py",
+    "energy/passport.py",
+    "energy/passport_choice.py",
+    "energy/passport_response.py",
+    "energy/passport_updates.py",
+)
 METER_FILES: dict[str, tuple[str, ...]] = {
     "nvml": ("meters/nvml.py", "meters/nvml_identity.py"),
     "rapl": ("meters/rapl.py",),
@@ -53,6 +69,16 @@ def of_measurement(meter: str) -> str:
 def of_idle(meter: str) -> str:
     """Fingerprint of what measures the idle reference with this meter: 16 hex digits."""
     return fingerprint((*IDLE, *METER_FILES[meter]))
+
+
+def of_passport(meter: str) -> str:
+    """Fingerprint of what records a sensor's passport with this meter: 16 hex digits."""
+    return fingerprint((*PASSPORT, *METER_FILES[meter]))
+
+
+def of_passport_analysis() -> str:
+    """Fingerprint of what makes a passport of its record; a new one records nothing."""
+    return fingerprint(PASSPORT_ANALYSIS)
 
 
 def of_network(network: Network) -> dict[str, Any]:

@@ -57,6 +57,7 @@ SAMPLE_COLUMNS: tuple[Column, ...] = (
     Column("performance_state", pa.int16(), "", "performance state, 0 = P0 = fastest"),
     Column("throttle_reasons", pa.int64(), "", "NVML clocks event reasons, a bit mask"),
     Column("memory_used_bytes", pa.int64(), "B", "device memory in use"),
+    Column("compute_processes", pa.int64(), "", "compute processes on the GPU, once a second"),
     Column("throttle_power_cap_ns", pa.int64(), "ns", "NVML field 74, cumulative"),
     Column("throttle_thermal_policy_ns", pa.int64(), "ns", "NVML field 75, cumulative"),
     Column("throttle_sw_thermal_ns", pa.int64(), "ns", "NVML field 269, cumulative"),
@@ -75,13 +76,16 @@ class PowerField:
 
     `kind` is `instant` (power now), `average` (moving average over `averaging_window_s`) or
     `interval_mean` (mean since the previous sample). `lag_s` is how far the value trails its
-    time stamp where that is known: half the averaging window for a moving average.
+    time stamp where that is known: half the averaging window for a moving average. A new value
+    comes every `update_period_s`. Figures are measured where the sensor has a passport, else
+    those documented.
     """
 
     column: str
     kind: Literal["instant", "average", "interval_mean"]
     averaging_window_s: float | None = None
     lag_s: float | None = None
+    update_period_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ INADMISSIBLE = frozenset({"window_too_short", "too_few_samples"})
 
 @dataclass(frozen=True)
 class Interval:
-    """A marked stretch of the trace that is not a window (preheat, lead_in, idle)."""
+    """A marked stretch of the trace that is not a window (preheat, lead_in, idle, wave_on)."""
 
     phase: str
     start_s: float
@@ -193,10 +197,11 @@ class TraceMeta:
     `settings` are the run settings that can change a measured number; `settings_digest` is
     their digest. `idle_power_w` holds the mean idle power per power column (and under
     `energy_counter_j` that of the counter) that the stopping rule used. `outcome` is `accepted`
-    or `failed`; a failed attempt says why in `error`.
+    or `failed`; a failed attempt says why in `error`. `run` holds what the settings left open as
+    it was: the run settings as read back, the sampling rate.
     """
 
-    kind: Literal["modality", "idle"]
+    kind: Literal["modality", "idle", "passport"]
     outcome: Literal["accepted", "failed"]
     setup: str
     source: str
@@ -220,6 +225,11 @@ class TraceMeta:
     flags: tuple[str, ...] = ()
     error: str | None = None
     schema_version: str = SCHEMA_VERSION
+
+    @property
+    def sampling_hz(self) -> float:
+        """Samples per second: as resolved when the trace was measured, else of the settings."""
+        return float(self.run.get("sampling_hz") or self.settings["protocol"]["sampling_hz"])
 
 
 @dataclass(frozen=True)

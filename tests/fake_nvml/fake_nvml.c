@@ -16,7 +16,7 @@
  * changes, also by running processes), entries separated by newline or ';':
  *   devices N | trace S:W[:UTIL] S:W[:UTIL] ... | update_ms N | window_ms N |
  *   energy_ms N | limit_w N | procs PID:MIB ... | capability MAJOR.MINOR |
- *   slowdown_c N | nofield ID ... | field ID:VALUE ... |
+ *   slowdown_c N | mig 0|1 | nofield ID ... | field ID:VALUE ... |
  *   fault FUNC|* DEV|* WHAT [after=N] [count=N]
  *   WHAT: an NVML error without its prefix (GPU_IS_LOST), a number, hang, delay_ms=N,
  *         freeze (time stands still: stuck counters), reset (energy restarts at 0)
@@ -43,7 +43,7 @@ static struct nvmlDevice_st dev[MAXDEV];
 struct seg { double dur, w, util, e0; };
 struct fault { char fn[64], what[32]; int dev; long after, count, seen; };
 static struct {
-    int ndev, nseg, nfault, nproc, limit_w;
+    int ndev, nseg, nfault, nproc, limit_w, mig;
     int major, minor, slowdown_c, nnofield, nfield;
     unsigned nofield[16];
     struct { unsigned id; unsigned long long value; } field[16];
@@ -178,6 +178,7 @@ static void entry(char *s)
         else if (!strcmp(k, "energy_ms")) C.energy_ms = atol(v);
         else if (!strcmp(k, "limit_w")) C.limit_w = atoi(v);
         else if (!strcmp(k, "slowdown_c")) C.slowdown_c = atoi(v);
+        else if (!strcmp(k, "mig")) C.mig = atoi(v);
         else if (!strcmp(k, "capability")) sscanf(v, "%d.%d", &C.major, &C.minor);
     }
 }
@@ -197,7 +198,7 @@ static void load(void)                                            /* with mu hel
         return;
     loaded = 1;
     memset(&C, 0, sizeof C);
-    C.major = 8; C.minor = 0; C.slowdown_c = 92;
+    C.major = 8; C.minor = 0; C.slowdown_c = 92; C.mig = -1;
     C.ndev = 1; C.update_ms = 100; C.window_ms = 25; C.energy_ms = 20; C.limit_w = 400;
     frozen_at = reset_at = 0;
     char def[] = "trace 0.5:70:0 0.5:300:100";
@@ -334,7 +335,13 @@ API nvmlReturn_t nvmlDeviceGetArchitecture(nvmlDevice_t h, nvmlDeviceArchitectur
 API nvmlReturn_t nvmlDeviceGetCudaComputeCapability(nvmlDevice_t h, int *a, int *b) { DEV(h); if (!a) return NVML_ERROR_INVALID_ARGUMENT; *a = C.major; OUT(b, C.minor); }
 API nvmlReturn_t nvmlDeviceGetPersistenceMode(nvmlDevice_t h, nvmlEnableState_t *m) { DEV(h); OUT(m, NVML_FEATURE_ENABLED); }
 API nvmlReturn_t nvmlDeviceGetComputeMode(nvmlDevice_t h, nvmlComputeMode_t *m) { DEV(h); OUT(m, NVML_COMPUTEMODE_DEFAULT); }
-API nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t h, unsigned *a, unsigned *b) { DEV(h); (void)a; (void)b; return NVML_ERROR_NOT_SUPPORTED; }
+API nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t h, unsigned *a, unsigned *b)
+{
+    DEV(h);
+    if (C.mig < 0) return NVML_ERROR_NOT_SUPPORTED;
+    *b = (unsigned)C.mig;
+    OUT(a, (unsigned)C.mig);
+}
 API nvmlReturn_t nvmlDeviceGetC2cModeInfoV(nvmlDevice_t h, nvmlC2cModeInfo_v1_t *c) { DEV(h); (void)c; return NVML_ERROR_NOT_SUPPORTED; }
 
 /* -------------------------------------------------------------- power, energy */

@@ -115,8 +115,13 @@ def test_slope_over_mac_has_a_point_a_level_and_the_fit(
     assert len({line.get_color() for line in axes.lines[:12]}) == 6
     save(figure, tmp_path / "s")
     assert "fit, mean error" in texts(tmp_path / "s.svg")
+    assert "bars: 95 % interval of α" in texts(tmp_path / "s.svg")
+    assert len(axes.containers) == 12
     bare = slope_over_mac.plot(models.head(2), slopes.assign(slope=float("nan")), complexity())
     assert len(bare.axes[0].lines) == 2
+    unfitted = models.assign(alpha_j_per_pixel=float("nan"))
+    empty = slope_over_mac.plot(unfitted, slopes.assign(slope=float("nan")), complexity())
+    assert [text.get_text() for text in empty.axes[0].texts] == ["no slope was fitted"]
 
 
 def test_equal_figures_have_equal_bytes(

@@ -199,5 +199,27 @@ def test_a_device_without_any_power_reading_is_refused_with_what_it_refused(
         NvmlMeter(FIRST)
 
 
+def test_a_board_split_by_mig_is_refused(fake_nvml: FakeNvml) -> None:
+    fake_nvml.put("mig 0")
+    NvmlMeter(FIRST).close()
+    fake_nvml.put("mig 1")
+    with pytest.raises(DeviceError, match=r"MIG is on.*whole board's.*nvidia-smi -mig 0"):
+        NvmlMeter(FIRST)
+
+
+def test_compute_processes_are_counted_once_a_second(
+    fake_nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_nvml.put("procs 4711:100")
+    meter = NvmlMeter(FIRST)
+    assert meter.read()["compute_processes"] == 1
+    fake_nvml.put("procs 4711:100 4712:50")
+    assert meter.read()["compute_processes"] == 1
+    later = time.monotonic() + 2
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert meter.read()["compute_processes"] == 2
+    meter.close()
+
+
 def test_every_remedy_says_something() -> None:
     assert all(len(text) > 20 and text.endswith((".", ")")) for text in REMEDIES.values())

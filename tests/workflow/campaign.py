@@ -43,6 +43,9 @@ CONFIG: dict[str, Any] = {
     "protocol": {
         "idle_s": 0.5,
         "idle_settle_max_s": 0,
+        "context_idle_s": 0.1,
+        "paired_idle_s": 0.1,
+        "paired_settle_max_s": 0,
         "preheat_celsius": None,
         "min_duration_s": 0.1,
         "lead_in_s": 0,

@@ -1,9 +1,16 @@
 """One self-contained page with the tables and figures of the set-up."""
 
+import json
 from pathlib import Path
 
+from nic_energy.config import resolve
 from nic_energy.logs import log_to
 from nic_energy.report.page import write_page
 
 log_to(snakemake.log[0])
-write_page(Path(snakemake.input.energy).parent, Path(snakemake.output[0]), list(snakemake.input.figures))
+write_page(
+    Path(snakemake.input.energy).parent,
+    Path(snakemake.output[0]),
+    list(snakemake.input.figures),
+    resolve(json.loads(snakemake.params.config)).document["calibration"],
+)

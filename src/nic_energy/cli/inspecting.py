@@ -64,7 +64,8 @@ def plan_command(configs: tuple[Path, ...], config_json: dict[str, Any] | None) 
             f"About {duration(least)} for the {left} to measure when K = "
             f"{protocol.min_repetitions} windows are enough, at most {duration(most)} at K = "
             f"{protocol.max_repetitions}; windows of at least {protocol.min_duration_s:g} s "
-            f"(M executions), preheating apart."
+            f"(M executions), preheating apart"
+            f"{'; on the virtual clock' if config.document['device'] == 'virtual' else ''}."
         )
 
 

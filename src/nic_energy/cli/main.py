@@ -11,7 +11,7 @@ import click
 from nic_energy import __version__
 from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import check_command, plan_command, show_command
-from nic_energy.cli.measuring import idle_command, measure_command
+from nic_energy.cli.measuring import idle_command, measure_command, passport_command
 from nic_energy.errors import InterruptedMeasurementError, NicEnergyError
 
 log = logging.getLogger("nic_energy")
@@ -56,6 +56,7 @@ def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
 for command in (
     images_group,
     idle_command,
+    passport_command,
     measure_command,
     plan_command,
     show_command,

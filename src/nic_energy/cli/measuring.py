@@ -1,7 +1,8 @@
-"""Commands that measure: `idle` and `measure`."""
+"""Commands that measure: `idle`, `passport` and `measure`."""
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from nic_energy.errors import ConfigError, MismatchError
 from nic_energy.files import digest_of
 
 if TYPE_CHECKING:
+    from nic_energy.energy.passport import FieldPassport, Passport
     from nic_energy.protocol.repetitions import Progress
 
 log = logging.getLogger(__name__)
@@ -91,6 +93,74 @@ def idle_command(config_path: Path, digest: str | None, output: Path, environmen
     )
 
 
+@click.command("passport")
+@CONFIG
+@DIGEST
+@click.option("--output", type=PATH, required=True, help="passport.json to write.")
+def passport_command(config_path: Path, digest: str | None, output: Path) -> None:
+    """Measure the power sensor: switch a load on and off and see how it answers.
+
+    A record of the same GPU and driver in the raw store is used again.
+    """
+    from nic_energy.measure.passport import PassportRequest, measure_passport
+
+    config = read_config(config_path, digest, "passport_settings")
+    passport = measure_passport(
+        PassportRequest(
+            config.setup,
+            setup_folder(config.setup),
+            config.passport_settings(),
+            config.settings(),
+            output,
+            config.document["remeasure"],
+        )
+    )
+    _print_passport(passport)
+
+
+def _print_passport(passport: "Passport") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if Console().is_terminal else 110)
+    table = Table(title="Power sensor, in ms", title_justify="left")
+    table.add_column("field", no_wrap=True)
+    for name in ("update period", "window", "lag", "share of time seen"):
+        table.add_column(name, justify="right")
+    for each in passport.fields:
+        table.add_row(each.column, *_figures(each))
+    console.print(table)
+    tick = passport.counter_tick_s
+    counter = f"ticks every {1e3 * tick:.4g} ms" if tick else f"no tick: {passport.counter_reason}"
+    console.print(f"Energy counter: {counter}")
+    for each in passport.fields:
+        for figure, reason in each.reasons.items():
+            console.print(f"{each.column}: no {figure}: {reason}")
+    choice = passport.choice
+    console.print(f"Power field {choice.power_field}: {choice.power_field_reason}")
+    console.print(f"Sampling at {choice.sampling_hz:g} Hz: {choice.sampling_hz_reason}")
+    console.print(f"Lead-in of {choice.lead_in_s:g} s: {choice.lead_in_s_reason}")
+
+
+def _figures(each: "FieldPassport") -> list[str]:
+    pairs = (
+        (each.update_period_s, each.update_period_u_s),
+        (each.averaging_window_s, each.averaging_window_u_s),
+        (each.lag_s, each.lag_u_s),
+    )
+    seen = "–" if each.duty is None else f"{100 * min(1.0, each.duty):.0f} %"
+    return [*(_with_u(value, u) for value, u in pairs), seen]
+
+
+def _with_u(value_s: float | None, u_s: float | None) -> str:
+    """A time in ms with as many digits as its uncertainty allows."""
+    if value_s is None:
+        return "–"
+    value, u = 1e3 * value_s, 1e3 * (u_s or 0.0)
+    digits = min(4, max(0, 1 - math.floor(math.log10(u)))) if u > 0 else 4
+    return f"{value:.{digits}f} ± {u:.{digits}f}"
+
+
 @click.command("measure")
 @CONFIG
 @DIGEST
@@ -100,6 +170,7 @@ def idle_command(config_path: Path, digest: str | None, output: Path, environmen
 @click.option("--image", required=True, help="Id of the image.")
 @click.option("--image-file", type=PATH, required=True, help="The image: RGB, 8 bit.")
 @click.option("--idle", type=PATH, required=True, help="idle.parquet of the set-up.")
+@click.option("--passport", type=PATH, help="passport.json of the set-up's power sensor.")
 @click.option("--plan", type=PATH, help="plan.json of the campaign, for the time left.")
 @click.option("--output", type=PATH, required=True, help="Trace to write.")
 def measure_command(

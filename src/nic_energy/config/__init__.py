@@ -8,10 +8,11 @@ a measured number: it goes into every trace and decides what has to be measured 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nic_energy.config.networks import Network, read_networks
 from nic_energy.config.schema import check, project_root, read_schema, with_defaults
+from nic_energy.config.settings import is_open
 from nic_energy.errors import ConfigError
 
 __all__ = [
@@ -42,8 +43,8 @@ class Protocol:
     settle_kelvin: float
     temperature_band_celsius: float
     min_duration_s: float
-    lead_in_s: float
-    sampling_hz: float
+    lead_in_s: float | Literal["auto"]
+    sampling_hz: float | Literal["auto"]
     confidence: float
     relative_width: float
     interval: str
@@ -93,6 +94,13 @@ class Config:
         """Parts of the codec to measure."""
         return list(self.document["parts"])
 
+    @property
+    def passport(self) -> bool:
+        """Whether the power sensor is measured first: not where there is no sensor that could
+        be, nor where it is not that of the device which runs.
+        """
+        return bool(self.document["passport"]) and self.document["device"] != "cpu"
+
     def settings(self) -> dict[str, Any]:
         """The run settings that can change the measured number of a modality, ready for JSON.
 
@@ -102,6 +110,8 @@ class Config:
         keys = ("deterministic", "precision", "weights", "seed")
         protocol = {k: v for k, v in asdict(self.protocol).items() if k not in IDLE_AND_ANALYSIS}
         run = {key: self.document[key] for key in keys}
+        if self.document["device"] != "cpu":
+            run["passport"] = self.passport
         settings: dict[str, Any] = _plain({**self._meter(), **run, "protocol": protocol})
         return settings
 
@@ -111,6 +121,10 @@ class Config:
         protocol = {key: getattr(self.protocol, key) for key in keys}
         settings: dict[str, Any] = _plain({**self._meter(), "protocol": protocol})
         return settings
+
+    def passport_settings(self) -> dict[str, Any]:
+        """The run settings that can change the sensor's passport, ready for JSON."""
+        return dict(_plain({**self._meter(), "seed": self.document["seed"]}))
 
     def _meter(self) -> dict[str, Any]:
         settings = {key: self.document[key] for key in ("device", "meter", "test_switch")}
@@ -210,6 +224,11 @@ def _check_together(config: Config) -> None:
             raise ConfigError(
                 f"protocol.{kind}_idle_s: must be more than 0 for protocol.idle_kind {kind}."
             )
+    if is_open(document) and not config.passport:
+        raise ConfigError(
+            "protocol: sampling_hz and lead_in_s can be auto only where the power sensor is "
+            "measured: with passport: true, on a GPU or device virtual. Give numbers."
+        )
     if images.source in ("folder", "zip", "sizes") and not images.path:
         raise ConfigError(f"images.path: must be given for images.source {images.source}.")
     if images.source == "url" and not images.url:

@@ -14,6 +14,7 @@ from nic_energy.energy.estimators import (
     field_readings,
     window_energies,
 )
+from nic_energy.energy.events import events
 from nic_energy.energy.idle import IdleMean, IdlePower
 from nic_energy.energy.uncertainty import Edges, edges_of
 from nic_energy.errors import MismatchError
@@ -62,7 +63,7 @@ class Evaluated:
 
     `temperatures_c` and `clocks_mhz` are means over each admissible window, NaN where there is
     no sensor; `disagrees` says that counter and integrated power of a window differ by more than
-    both can be wrong.
+    both can be wrong; `events` are flags of what happened on the device.
     """
 
     meta: TraceMeta
@@ -73,6 +74,7 @@ class Evaluated:
     temperatures_c: FloatArray
     clocks_mhz: FloatArray
     disagrees: bool
+    events: frozenset[str] = frozenset()
 
 
 def modality_of(trace: Trace) -> Modality:
@@ -127,7 +129,8 @@ def evaluate(
         estimates,
         _window_means(trace, windows, "temperature_c"),
         _window_means(trace, windows, "sm_clock_mhz"),
-        _disagrees(trace, windows, field, estimates),
+        _disagrees(trace, windows, field, estimates, sensor.gain),
+        frozenset(events(trace, windows)),
     )
 
 
@@ -176,20 +179,37 @@ def _disagrees(
     windows: Sequence[Window],
     field: PowerField,
     estimates: Mapping[EstimatorName, Estimate],
+    gain: float,
 ) -> bool:
-    """Whether any window's gross energies differ beyond their combined uncertainty, at a level
-    that flags one row in a hundred by chance whatever its K.
+    """Whether the gross energies of any window, or their means, differ beyond their combined
+    uncertainty, at a level that flags one row in a hundred by chance whatever its K.
     """
     if "counter" not in estimates or "trapezoid" not in estimates:
         return False
     one, two = estimates["counter"], estimates["trapezoid"]
-    sampling = _sampling_u(trace, windows, field)
-    combined = np.sqrt(
-        one.edges.windows_j**2 + two.edges.windows_j**2 + two.edges.common_j**2 + sampling**2
+    sampling = _sampling_u(trace, windows, field) / gain
+    edges = np.hypot(one.edges.windows_j, two.edges.windows_j)
+    edges = np.maximum(edges, ROUNDING * np.abs(two.gross_j))
+    common = math.hypot(one.edges.common_j, two.edges.common_j)
+    differences = one.gross_j - two.gross_j
+    factor = float(stats.norm.isf(FALSE_ALARMS / 4 / len(windows)))
+    beyond = np.abs(differences) > factor * np.sqrt(edges**2 + sampling**2 + common**2)
+    return bool(beyond.any()) or _mean_differs(differences, edges, common)
+
+
+def _mean_differs(differences: FloatArray, edges: FloatArray, common: float) -> bool:
+    """Whether windows differ on average by more than their scatter, whatever its cause, and the
+    edges allow; sees what is too little for any single window.
+    """
+    count, level = len(differences), FALSE_ALARMS / 4
+    if count < 2:
+        return False
+    scatter = float(np.std(differences, ddof=1)) / math.sqrt(count)
+    known = math.hypot(math.sqrt(float(np.mean(edges**2)) / count), common)
+    limit = math.hypot(
+        float(stats.t.isf(level, count - 1)) * scatter, float(stats.norm.isf(level)) * known
     )
-    combined = np.maximum(combined, ROUNDING * np.abs(two.gross_j))
-    factor = float(stats.norm.isf(FALSE_ALARMS / 2 / len(windows)))
-    return bool((np.abs(one.gross_j - two.gross_j) > factor * combined).any())
+    return bool(abs(differences.mean()) > limit)
 
 
 def _sampling_u(trace: Trace, windows: Sequence[Window], field: PowerField) -> FloatArray:

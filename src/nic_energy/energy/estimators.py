@@ -17,6 +17,7 @@ MAX_GAP_S = 1.0
 """A reading that did not change for longer than this is taken as a reading again: a steady
 device, not a sensor that has stopped."""
 
+STAMP_ROUNDING_S = 1e-5
 MAX_AGE_S = 2.0
 """A driver's time stamp older than this belongs to no reading of ours."""
 
@@ -175,8 +176,9 @@ def field_readings(trace: Trace, field: PowerField) -> tuple[FloatArray, FloatAr
         return prepared(time, power, field)
     stamp = trace.column(stamps)
     moved = stamped(time, trace.column("wall_time_s"), stamp)
-    ordered = bool((np.diff(moved) >= 0).all())
-    return prepared(moved if ordered else time, power, field, stamp)
+    # Both clocks are floats: the same stamp read twice differs by their rounding.
+    ordered = bool((np.diff(moved) >= -STAMP_ROUNDING_S).all())
+    return prepared(np.maximum.accumulate(moved) if ordered else time, power, field, stamp)
 
 
 def window_energies(
@@ -185,7 +187,7 @@ def window_energies(
     """Every estimator that the trace allows for a window."""
     time, power = trace.column("time_s"), trace.column(field.column)
     readings = field_readings(trace, field)
-    hz = float(trace.meta.settings["protocol"]["sampling_hz"])
+    hz = trace.meta.sampling_hz
     marks = (window.start_s, window.end_s)
     attempts: dict[EstimatorName, Callable[[], WindowEnergy]] = {
         "paper_sum": lambda: paper_sum(time, power, *marks, hz),

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nic_energy.energy.estimators import COUNTER, tick_times
+from nic_energy.energy.events import idle_events
 from nic_energy.traces import FloatArray, Trace
 from nic_energy.vocabulary import IdleKind
 
@@ -69,7 +70,7 @@ def idle_power(trace: Trace, kind: IdleKind) -> IdlePower | None:
         columns,
         _plain_mean(trace.column("temperature_c")[inside]),
         _plain_mean(trace.column("wall_time_s")[inside]),
-        trace.meta.flags if trace.meta.kind == "idle" else (),
+        (*trace.meta.flags, *idle_events(trace)) if trace.meta.kind == "idle" else (),
     )
 
 
@@ -108,12 +109,12 @@ def _mean(time: FloatArray, power: FloatArray) -> IdleMean | None:
 def _counter_mean(
     time: FloatArray, counter: FloatArray, fields: Mapping[str, IdleMean]
 ) -> IdleMean | None:
-    """Slope of the counter between its first and last tick; the scatter of the idle power itself
-    is that of the first power column.
+    """Slope of the counter between its first and last tick, None where it went backwards; the
+    scatter of the idle power itself is that of the first power column.
     """
     usable = np.isfinite(counter)
     ticks, values = tick_times(time[usable], counter[usable])
-    if len(ticks) < 2:
+    if len(ticks) < 2 or (np.diff(values) < 0).any():
         return None
     lasted = float(ticks[-1] - ticks[0])
     power = float((values[-1] - values[0]) / lasted)

@@ -242,4 +242,4 @@ def row_flags(
     flags.update(filter(None, [PREHEAT_FLAGS.get(str(meta.preheat.get("outcome")))]))
     if found.disagrees:
         flags.add("counter_disagrees")
-    return flags
+    return flags | found.events

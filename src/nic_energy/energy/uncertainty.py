@@ -52,33 +52,47 @@ def edges_of(
     """What the marks leave open.
 
     `trapezoid`: the power just before and just after a mark differ by a step whose time is known
-    only to a reading; all windows share an unknown lag within one reading, which matters as far
-    as the power at the end differs from that at the start. `counter`: the age of a tick at each
-    mark. `paper_sum`: N jumps by one.
+    only to a reading. `counter`: the age of a tick at each mark. `paper_sum`: N jumps by one. All
+    windows share how far readings trail their times, which matters as far as the power before
+    the end differs from that before the start.
     """
-    if estimator == "paper_sum":
-        period = 1 / float(trace.meta.settings["protocol"]["sampling_hz"])
-        power = _mean_power(trace, windows, field) - idle_w
-        return Edges(np.abs(power) * period / math.sqrt(6), 0.0)
-    if estimator == "counter":
-        ticks, values = _ticks(trace)
-        if len(ticks) < 2:
-            return Edges(np.zeros(len(windows)), 0.0)
-        power = (values[-1] - values[0]) / (ticks[-1] - ticks[0])
-        tick = float(np.median(np.diff(ticks)))
-        return Edges(np.full(len(windows), power * tick / math.sqrt(6)), 0.0)
     time, power_w = field_readings(trace, field)
     period = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
+    levels = _levels(time, power_w, windows, period)
+    shift_w = abs(float(np.mean(levels[:, 1, 0] - levels[:, 0, 0])))
+    lag_u_s = _latest_lag_periods(field) * period / math.sqrt(3)
+    if estimator == "paper_sum":
+        spacing = 1 / trace.meta.sampling_hz
+        power = _mean_power(trace, windows, field) - idle_w
+        uncorrected = math.hypot(lag_u_s, field.lag_s or 0.0)
+        return Edges(np.abs(power) * spacing / math.sqrt(6), shift_w * uncorrected)
+    if estimator == "counter":
+        age_s, counted_w = _counter_age_s(trace), _counter_power(trace, windows)
+        return Edges(counted_w * age_s / math.sqrt(6), shift_w * age_s / 2)
+    jumps = levels[:, :, 1] - levels[:, :, 0]
+    return Edges(np.hypot(jumps[:, 0], jumps[:, 1]) * period / RECTANGULAR, shift_w * lag_u_s)
+
+
+def _latest_lag_periods(field: PowerField) -> float:
+    """The most by which a reading trails the time it is given, in update periods: the mean over
+    an interval is placed to half a period; any other may be a period old, and the middle of a
+    window of unknown length, at most a period, lies another half before that.
+    """
+    if field.kind == "interval_mean":
+        return 0.5
+    return 1.5 if field.lag_s is None else 1.0
+
+
+def _levels(
+    time: FloatArray, power_w: FloatArray, windows: Sequence[Window], period: float
+) -> FloatArray:
+    """Power before and after the marks of windows, shape (windows, start and end, 2)."""
     steps = [
         [_level(time, power_w, mark, side * REACH * period) for side in (-1, 1)]
         for window in windows
         for mark in (window.start_s, window.end_s)
     ]
-    levels = np.nan_to_num(np.array(steps).reshape(len(windows), 2, 2))
-    jumps = levels[:, :, 1] - levels[:, :, 0]
-    single = np.hypot(jumps[:, 0], jumps[:, 1]) * period / RECTANGULAR
-    shift = float(np.mean(levels[:, 1].mean(axis=1) - levels[:, 0].mean(axis=1)))
-    return Edges(single, abs(shift) * period / RECTANGULAR)
+    return np.asarray(np.nan_to_num(np.array(steps).reshape(len(windows), 2, 2)))
 
 
 def _level(time: FloatArray, power_w: FloatArray, mark: float, reach: float) -> float:
@@ -96,6 +110,24 @@ def _ticks(trace: Trace) -> tuple[FloatArray, FloatArray]:
     time, counter = trace.column("time_s"), trace.column(COUNTER)
     usable = np.isfinite(counter)
     return tick_times(time[usable], counter[usable])
+
+
+def _counter_age_s(trace: Trace) -> float:
+    """The greatest age of a tick when it is first seen: a sample, or a tick where ticks are what
+    is seen at every sample.
+    """
+    ticks = np.diff(_ticks(trace)[0])
+    samples = np.diff(trace.column("time_s"))
+    return float(min(np.median(ticks), np.median(samples))) if len(ticks) else 0.0
+
+
+def _counter_power(trace: Trace, windows: Sequence[Window]) -> FloatArray:
+    ticks, values = _ticks(trace)
+    if len(ticks) == 0:
+        return np.zeros(len(windows))
+    marks = np.array([[window.start_s, window.end_s] for window in windows])
+    counted = np.diff(np.interp(marks, ticks, values), axis=1)[:, 0]
+    return np.asarray(np.abs(counted) / [window.duration_s for window in windows])
 
 
 def _mean_power(trace: Trace, windows: Sequence[Window], field: PowerField) -> FloatArray:

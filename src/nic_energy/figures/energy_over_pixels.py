@@ -3,11 +3,21 @@
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nic_energy.errors import InputError
 from nic_energy.figures.style import LEVEL_COLOURS, LEVEL_MARKERS, RULES, canvas, note_source
+from nic_energy.models.uncertainty import LEVEL, FloatArray, line_uncertainty, numbers
 from nic_energy.vocabulary import LEVELS
+
+MARKER_PT = 4.0
+AXES_PT = 115.0
+"""Height of the axes, to know which error bars would stick out of their marker."""
+
+GRID = 100
+MOST_BAND = 1.4
+"""The axes reach at most to this multiple of the highest point or line."""
 
 
 def _signed(value: float) -> str:
@@ -15,8 +25,22 @@ def _signed(value: float) -> str:
     return f"{sign} {abs(value):.2g}"
 
 
+def band(points: pd.DataFrame, pixels: FloatArray) -> FloatArray | None:
+    """Half the width in J of the 95 % interval of the line at these pixels, shape as `pixels`.
+
+    The coverage factor is the larger of those of slope and offset. None where the uncertainty of
+    the line is not known.
+    """
+    found = line_uncertainty(points)
+    u = found.at(pixels) if found else None
+    if found is None or u is None:
+        return None
+    budgets = [budget for q in (found.alpha, found.beta) if (budget := q.budget())]
+    return u * max(budget.coverage_factor(LEVEL) for budget in budgets)
+
+
 def plot(energy: pd.DataFrame, models: pd.DataFrame, network: str) -> Figure:
-    """One marker a modality, one line a level.
+    """One marker a modality, one line a level with a band for its 95 % interval.
 
     Args:
         energy: energy.csv. models: energy_models.csv.
@@ -27,37 +51,83 @@ def plot(energy: pd.DataFrame, models: pd.DataFrame, network: str) -> Figure:
     rows = energy[energy["network"] == network]
     if rows.empty:
         raise InputError(f"energy.csv: no rows for {network}, so there is nothing to plot.")
-    most = rows["pixels"].max() / 1e6
     with mpl.rc_context(RULES):
         figure, axes = canvas()
+        banded = False
         for level in LEVELS:
             points = rows[rows["level"] == level]
             if points.empty:
                 continue
-            axes.plot(
-                points["pixels"] / 1e6,
-                points["energy_j"],
-                linestyle="none",
-                marker=LEVEL_MARKERS[level],
-                markersize=4,
-                markerfacecolor="none",
-                color=LEVEL_COLOURS[level],
-                label=f"{level} quality levels",
-            )
+            _draw_points(axes, points, level)
             line = models[(models["network"] == network) & (models["level"] == level)]
-            if len(line) and np.isfinite(alpha := float(line["alpha_j_per_pixel"].iloc[0])):
-                beta = float(line["beta_j"].iloc[0])
-                axes.plot(
-                    [0, most],
-                    [beta, beta + alpha * most * 1e6],
-                    color=LEVEL_COLOURS[level],
-                    label=f"{alpha * 1e6:.3g} J/Mpx · S {_signed(beta)} J",
-                )
+            if len(line) and pd.notna(line["alpha_j_per_pixel"].iloc[0]):
+                reach = np.linspace(0.0, float(rows["pixels"].max()), GRID)
+                banded |= _draw_line(axes, points, line.iloc[0], reach, level)
         axes.set_xlim(left=0)
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        _limit(axes)
+        _draw_error_bars(axes, rows)
         axes.set_xlabel("Pixels of the image, S (Mpx)")
         axes.set_ylabel("Energy of one execution (J)")
         axes.set_title(network, loc="left")
         figure.legend(frameon=False, loc="outside upper left", handlelength=1.6, ncols=2)
-        note_source(figure, rows["source"])
+        note_source(figure, rows["source"], "bands: 95 % interval of the line" if banded else "")
     return figure
+
+
+def _draw_points(axes: Axes, points: pd.DataFrame, level: str) -> None:
+    axes.plot(
+        points["pixels"] / 1e6,
+        points["energy_j"],
+        linestyle="none",
+        marker=LEVEL_MARKERS[level],
+        markersize=MARKER_PT,
+        markerfacecolor="none",
+        color=LEVEL_COLOURS[level],
+        label=f"{level} quality levels",
+    )
+
+
+def _draw_line(
+    axes: Axes, points: pd.DataFrame, model: pd.Series, reach: FloatArray, level: str
+) -> bool:
+    """The line and, where it is known, its band; whether there is one."""
+    alpha, beta = float(model["alpha_j_per_pixel"]), float(model["beta_j"])
+    line = beta + alpha * reach
+    axes.plot(
+        reach / 1e6,
+        line,
+        color=LEVEL_COLOURS[level],
+        label=f"{alpha * 1e6:.3g} J/Mpx · S {_signed(beta)} J",
+    )
+    half = band(points, reach)
+    if half is None:
+        return False
+    axes.fill_between(
+        reach / 1e6, line - half, line + half, color=LEVEL_COLOURS[level], alpha=0.13, linewidth=0
+    )
+    return True
+
+
+def _limit(axes: Axes) -> None:
+    """Show all points and lines from 0 on; a wide band may leave the axes."""
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+    top = min(axes.get_ylim()[1], MOST_BAND * float(drawn.max()))
+    axes.set_ylim(min(0.0, 1.5 * float(drawn.min())), top)
+
+
+def _draw_error_bars(axes: Axes, rows: pd.DataFrame) -> None:
+    """The expanded uncertainty of each energy where it reaches beyond the marker."""
+    bottom, top = axes.get_ylim()
+    half = numbers(rows, "expanded_uncertainty_j")
+    for level, colour in LEVEL_COLOURS.items():
+        shown = (half > (top - bottom) * MARKER_PT / 2 / AXES_PT) & (rows["level"] == level)
+        if shown.any():
+            points = rows[shown]
+            axes.errorbar(
+                points["pixels"] / 1e6,
+                points["energy_j"],
+                yerr=half[shown],
+                fmt="none",
+                ecolor=colour,
+                elinewidth=0.6,
+            )

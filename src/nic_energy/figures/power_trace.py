@@ -72,5 +72,5 @@ def plot(trace: Trace) -> Figure:
             f"M = {window.executions} executions in {window.duration_s:.2f} s",
             loc="left",
         )
-        note_source(figure, [trace.meta.source], f"; {field}")
+        note_source(figure, [trace.meta.source], field, what="Power")
     return figure

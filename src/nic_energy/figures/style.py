@@ -15,6 +15,9 @@ from nic_energy.vocabulary import SOURCE_NOTES
 COLUMN_IN = 3.5
 """Width of one column of a two-column paper, in inch."""
 
+NOTE_CHARACTERS = 76
+"""What fits into a line of the source note."""
+
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, RED, BLACK = (
     "#0072B2",
     "#E69F00",
@@ -55,10 +58,25 @@ def canvas(height_in: float = 2.6) -> tuple[Figure, Axes]:
         return figure, figure.add_subplot()
 
 
-def note_source(figure: Figure, sources: Iterable[str], more: str = "") -> None:
-    """Print below the figure where its joules come from."""
-    text = "; ".join(SOURCE_NOTES[source] for source in sorted(set(sources)))
-    figure.supxlabel(f"Energies {text}{more}", fontsize=6, color="0.35", x=0.02, ha="left")
+def note_source(
+    figure: Figure, sources: Iterable[str], more: str = "", what: str = "Energies"
+) -> None:
+    """Print below the figure where its joules or watts come from.
+
+    Args:
+        sources: `source` of what is shown.
+        more: what else to say of it.
+        what: what the sources are of.
+    """
+    parts = [SOURCE_NOTES[source] for source in sorted(set(sources))]
+    lines = [f"{what} {parts[0]}"] if parts else [what]
+    for part in [*parts[1:], *filter(None, [more])]:
+        if len(lines[-1]) + len(part) > NOTE_CHARACTERS:
+            lines[-1] += ";"
+            lines.append(part)
+        else:
+            lines[-1] += f"; {part}"
+    figure.supxlabel("\n".join(lines), fontsize=6, color="0.35", x=0.02, ha="left")
 
 
 def save(figure: Figure, stem: Path) -> None:

@@ -137,9 +137,12 @@ def _in_folder(folder: Path) -> list[Member]:
 def _in_table(path: Path) -> list[Member]:
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-        return [
-            Member(row["image"], f"{SIZE}{int(row['width'])}x{int(row['height'])}") for row in rows
-        ]
+        sizes = [(row["image"], int(row["width"]), int(row["height"])) for row in rows]
+        if unusable := [name for name, *size in sizes if min(size) < 1]:
+            raise ValueError(f"{unusable[0]} has no pixels")
+        if len({name for name, *_ in sizes}) < len(sizes):
+            raise ValueError("an image stands there twice")
+        return [Member(name, f"{SIZE}{width}x{height}") for name, width, height in sizes]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except (KeyError, TypeError, ValueError) as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 from nic_energy.measure.device import Backend, LoadedModality, LoadRequest, RunningSampler
 from nic_energy.meters import MeterRequest
-from nic_energy.protocol.bench import Clock, SystemClock
+from nic_energy.protocol.bench import Clock, Load, SystemClock
 from nic_energy.sampler import Sampler
 
 STATE = "virtual_state.json"
@@ -62,6 +62,14 @@ class TorchBackend:
         load, image, run, original = put_on_device(**vars(request))
         multiple = request.network.pad_multiple
         return LoadedModality(load, image, run, lambda: quality_of(load, original, multiple))
+
+    def burn(self) -> Load:
+        """FP32 matrix products on the device."""
+        from nic_energy.codecs.execution import configure
+        from nic_energy.measure.burning import Burn
+
+        configure(self._settings["deterministic"], "fp32", self._settings["device"])
+        return Burn(self._settings["device"])
 
     def run_settings(self) -> dict[str, Any]:
         """The run settings as PyTorch takes them; imports it, so only once idle is recorded."""

@@ -73,6 +73,10 @@ class Backend(Protocol):
         """Load a network and an image onto the device."""
         ...
 
+    def burn(self) -> Load:
+        """A steady load of a few ms a run, without a network or an image."""
+        ...
+
     def run_settings(self) -> dict[str, Any]:
         """The run settings as read back."""
         ...

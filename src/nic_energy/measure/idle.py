@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nic_energy import fingerprint
+from nic_energy.config.settings import resolved
 from nic_energy.energy.idle import idle_power_w
 from nic_energy.files import digest_of, write_json
 from nic_energy.measure.backends import open_backend
@@ -46,7 +47,10 @@ def measure_idle(request: IdleRequest) -> TraceMeta:
     """
     store = RawStore(request.setup_folder)
     settings = request.settings
-    backend = open_backend(request.run_settings, request.setup_folder, cold=True)
+    # The passport comes after idle, so what is left to it is the paper's here.
+    run_settings = resolved(request.run_settings, {})
+    sampling_hz = float(run_settings["protocol"]["sampling_hz"])
+    backend = open_backend(run_settings, request.setup_folder, cold=True)
     sampler = backend.sampler()
     meter = sampler.start()
     try:
@@ -64,7 +68,7 @@ def measure_idle(request: IdleRequest) -> TraceMeta:
                     meter.power_field("auto").column,
                     float(settings["protocol"]["idle_s"]),
                     float(settings["protocol"]["idle_settle_max_s"]),
-                    float(settings["protocol"]["sampling_hz"]),
+                    sampling_hz,
                 )
     finally:
         report = sampler.stop()
@@ -86,7 +90,7 @@ def measure_idle(request: IdleRequest) -> TraceMeta:
                 intervals=record.intervals,
                 idle_kind="cold",
                 sampler=asdict(report),
-                run={"settled": record.settled},
+                run={"settled": record.settled, "sampling_hz": sampling_hz},
                 flags=() if record.settled else ("idle_not_settled",),
             ),
         )

@@ -8,12 +8,14 @@ from typing import Any
 
 from nic_energy import fingerprint
 from nic_energy.config import Network
-from nic_energy.errors import MeterError, MismatchError, NicEnergyError
+from nic_energy.config.settings import is_open
+from nic_energy.errors import ConfigError, MeterError, MismatchError, NicEnergyError
 from nic_energy.files import digest_of, sha256
 from nic_energy.measure.backends import open_backend
 from nic_energy.measure.device import Backend, LoadRequest
 from nic_energy.measure.environment import package_versions, session_of
 from nic_energy.measure.lock import device_lock
+from nic_energy.measure.passport import known_sensor
 from nic_energy.protocol.bench import Bench
 from nic_energy.protocol.idle import record_rest
 from nic_energy.protocol.preheat import PreheatRule, preheat
@@ -47,7 +49,7 @@ class MeasureRequest:
 
     `settings` are `Config.settings()`; `idle` is the idle reference's trace; `output` the trace
     path of the contract; `fresh` measures even where an equal accepted attempt lies in the raw
-    store.
+    store. `passport` is the sensor's, None to go by what is documented.
     """
 
     setup: str
@@ -63,6 +65,7 @@ class MeasureRequest:
     output: Path
     weights_dir: Path | None = None
     fresh: bool = False
+    passport: Path | None = None
 
     @property
     def key(self) -> str:
@@ -124,6 +127,13 @@ class _Attempt:
         self.request = request
         self.image_sha256 = image_sha256
         self.idle = read_meta(request.idle)
+        if request.passport is None and is_open(request.settings):
+            raise ConfigError(
+                "protocol: auto takes the numbers of the sensor's passport, but there is none; "
+                "give its passport.json, or numbers."
+            )
+        self.sensor = known_sensor(request.passport)
+        self.settings = self.sensor.settings(request.settings)
         self.bench: Bench | None = None
         self.meta = TraceMeta(
             kind="modality",
@@ -139,13 +149,18 @@ class _Attempt:
             modality=None,
             idle_kind=self.idle.idle_kind,
             idle_power_w=self.idle.idle_power_w,
-            run={"network": identity.network, "packages": package_versions()},
+            run={
+                "network": identity.network,
+                "packages": package_versions(),
+                "passport": self.sensor.origin,
+                **{key: self.settings["protocol"][key] for key in ("sampling_hz", "lead_in_s")},
+            },
         )
 
     def run(self, report: Callable[[Progress], None]) -> _Ended:
         """Run the protocol; an error ends it and is handed back with what was measured."""
         request = self.request
-        backend = open_backend(request.settings, request.setup_folder)
+        backend = open_backend(self.settings, request.setup_folder)
         error: BaseException | None = None
         try:
             with device_lock(self.idle.meter.device_uuid):
@@ -174,7 +189,7 @@ class _Attempt:
                 log.warning("the last samples were lost: %s", lost)
 
     def _measure(self, backend: Backend, report: Callable[[Progress], None]) -> None:
-        request, settings = self.request, self.request.settings
+        request, settings = self.request, self.settings
         loaded = backend.load(
             LoadRequest(
                 request.network,
@@ -188,7 +203,7 @@ class _Attempt:
         )
         bpp, psnr_db = loaded.quality()
         sampler = backend.sampler()
-        meter = sampler.start()
+        meter = self.sensor.meter(sampler.start())
         self._identify(meter, loaded.image, loaded.run, bpp, psnr_db)
         self.bench = Bench(
             backend.clock, sampler, loaded.load, meter, float(settings["protocol"]["sampling_hz"])
@@ -230,6 +245,7 @@ class _Attempt:
             source=meter.source,
             meter=meter,
             session=session_of(meter),
+            flags=(*self.meta.flags, *self.sensor.flags(meter)),
             modality=Modality(
                 request.part,
                 request.network.network,
@@ -243,7 +259,7 @@ class _Attempt:
         )
 
     def _protocol(self, bench: Bench, report: Callable[[Progress], None]) -> None:
-        request, protocol = self.request, self.request.settings["protocol"]
+        request, protocol = self.request, self.settings["protocol"]
         field = _power_field(bench.meter, request.power_field)
         idle_w = self.idle.idle_power_w.get(field.column)
         if idle_w is None:
@@ -291,7 +307,7 @@ class _Attempt:
 
     def _rest(self, bench: Bench, kind: str, column: str) -> tuple[Interval, ...]:
         """Record the idle with the network resident; a rest that had not settled is flagged."""
-        protocol = self.request.settings["protocol"]
+        protocol = self.settings["protocol"]
         seconds = protocol[f"{kind}_idle_s"]
         if not seconds:
             return ()

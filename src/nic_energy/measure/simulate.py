@@ -6,20 +6,26 @@ from pathlib import Path
 
 from nic_energy.campaign import keys
 from nic_energy.config import Config
+from nic_energy.config.settings import is_open
 from nic_energy.errors import ConfigError
 from nic_energy.measure.idle import IdleRequest, measure_idle
 from nic_energy.measure.modality import MeasureRequest, measure_modality
+from nic_energy.measure.passport import PassportRequest, measure_passport
 from nic_energy.store import modality_key
 
 log = logging.getLogger(__name__)
 
 
-def simulate_campaign(config: Config, images: Mapping[str, Path], folder: Path) -> list[Path]:
+def simulate_campaign(
+    config: Config, images: Mapping[str, Path], folder: Path, passport: bool = False
+) -> list[Path]:
     """Measure idle and all modalities of a configuration for device `virtual`.
 
     Args:
         images: image ids and their files, RGB.
         folder: where `results/{setup}` would be; its `reference/` and `traces/` are filled.
+        passport: measure the sensor first, as the workflow does; it takes a second or two, and
+            is done anyway where the protocol leaves a number to it.
 
     Returns:
         The traces, in the order of the campaign.
@@ -40,6 +46,14 @@ def simulate_campaign(config: Config, images: Mapping[str, Path], folder: Path) 
             folder / "reference" / "environment.json",
         )
     )
+    sensor = None
+    if config.passport and (passport or is_open(config.settings())):
+        sensor = folder / "reference" / "passport.json"
+        measure_passport(
+            PassportRequest(
+                config.setup, folder, config.passport_settings(), config.settings(), sensor
+            )
+        )
     traces = []
     for part, network, quality, image in keys(config, list(images)):
         output = folder / "traces" / f"{modality_key(part, network, quality, image)}.parquet"
@@ -56,6 +70,7 @@ def simulate_campaign(config: Config, images: Mapping[str, Path], folder: Path) 
                 power_field=config.document["power_field"],
                 idle=idle,
                 output=output,
+                passport=sensor,
             )
         )
         traces.append(output)

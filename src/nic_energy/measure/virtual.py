@@ -28,9 +28,12 @@ from nic_energy.meters.virtual import (
     work_of,
 )
 from nic_energy.meters.virtual.meter import EPOCH_S
-from nic_energy.protocol.bench import Clock
+from nic_energy.protocol.bench import Clock, Load
 from nic_energy.sampler.inline import InlineSampler
 from nic_energy.traces import ImageInfo
+
+BURN = Work(energy_j=0.6, duration_s=0.004)
+"""The load of a sensor's passport: 150 W, steady."""
 
 
 class VirtualLoad:
@@ -103,6 +106,11 @@ class VirtualBackend:
             {"truth": asdict(work), "idle_true_w": self.gpu.preset.idle_w},
             lambda: (None, None),
         )
+
+    def burn(self) -> Load:
+        """A steady load."""
+        self.gpu.attach()
+        return VirtualLoad(self.gpu, self.meter, BURN)
 
     def run_settings(self) -> dict[str, Any]:
         """The virtual GPU's figures."""

@@ -4,6 +4,8 @@ At opening every reading is tried once; what the device does not support stays n
 on, and an error of a reading that worked before is an error.
 """
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +62,25 @@ INTEGER_TYPES: Mapping[int, str] = {
 }
 
 
+class _Processes:
+    """Number of compute processes, asked for once in `EVERY_S`: the list is costly to make."""
+
+    EVERY_S = 1.0
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self._asked_s = -math.inf
+        self._count = 0
+
+    def read(self) -> dict[str, float | int | None]:
+        """The number as last seen."""
+        now = time.monotonic()
+        if now - self._asked_s >= self.EVERY_S:
+            self._count = len(pynvml.nvmlDeviceGetComputeRunningProcesses(self._handle))
+            self._asked_s = now
+        return {"compute_processes": self._count}
+
+
 def _calls(handle: Any) -> dict[str, tuple[str, Callable[[], dict[str, float | int | None]]]]:
     """Readings besides the fields: name to (NVML call, reader of sample columns)."""
 
@@ -74,7 +95,9 @@ def _calls(handle: Any) -> dict[str, tuple[str, Callable[[], dict[str, float | i
         value = pynvml.nvmlDeviceGetPerformanceState(handle)
         return {"performance_state": None if value == pynvml.NVML_PSTATE_UNKNOWN else value}
 
+    processes = _Processes(handle)
     return {
+        "processes": ("nvmlDeviceGetComputeRunningProcesses", processes.read),
         "legacy": (
             "nvmlDeviceGetPowerUsage",
             lambda: {"power_legacy_w": pynvml.nvmlDeviceGetPowerUsage(handle) / 1e3},
@@ -206,6 +229,13 @@ class NvmlMeter:
         if "legacy" in self._calls:
             columns.add("power_legacy_w")
         fields = power_fields(self._handle, columns)
+        details = describe(self._handle)
+        if details["mig_mode"]:
+            raise DeviceError(
+                f"{self._name} ({self._uuid}): MIG is on, and its power meter is the whole board's, "
+                "so the joules of other instances would be counted. Measure a board with MIG off "
+                "(nvidia-smi -mig 0, as root)."
+            )
         if not fields:
             raise DeviceError(
                 f"{self._name} ({self._uuid}): offers no power reading at all (fields 185 and 186, "
@@ -222,7 +252,7 @@ class NvmlMeter:
             counter="energy_counter_j" in columns or "counter" in self._calls,
             temperature="temperature" in self._calls,
             slowdown_temperature_c=slowdown_c(self._handle),
-            details={**describe(self._handle), "not_offered": self._refused},
+            details={**details, "not_offered": self._refused},
         )
 
 

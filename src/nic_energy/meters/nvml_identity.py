@@ -1,6 +1,7 @@
 """Which GPU it is, and what is known of it, through NVML."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pynvml
@@ -10,6 +11,9 @@ from nic_energy.meters.nvml_errors import at_open
 from nic_energy.traces import PowerField
 
 AVERAGING_WINDOW_S = 1.0
+UPDATE_PERIOD_S = 0.1
+"""Documented for most architectures; the sensor's passport measures it."""
+
 GA100 = (8, 0)
 """Compute capability of A100 and A30, whose legacy power reading is not averaged over 1 s."""
 
@@ -62,15 +66,12 @@ def power_fields(handle: Any, columns: set[str]) -> tuple[PowerField, ...]:
     The instant field (186) comes first; the legacy reading is a 1 s average on Ampere and newer
     except GA100; the average field (185) comes last. A moving average trails by half its window.
     """
-    averaged = _legacy_is_averaged(handle)
-    lag = AVERAGING_WINDOW_S / 2
-    fields = (
-        PowerField("power_instant_w", "instant"),
-        PowerField("power_legacy_w", "average", AVERAGING_WINDOW_S, lag)
-        if averaged
-        else PowerField("power_legacy_w", "instant"),
-        PowerField("power_average_w", "average", AVERAGING_WINDOW_S, lag),
+    instant = PowerField("power_instant_w", "instant", update_period_s=UPDATE_PERIOD_S)
+    average = PowerField(
+        "power_average_w", "average", AVERAGING_WINDOW_S, AVERAGING_WINDOW_S / 2, UPDATE_PERIOD_S
     )
+    legacy = average if _legacy_is_averaged(handle) else instant
+    fields = (instant, replace(legacy, column="power_legacy_w"), average)
     return tuple(field for field in fields if field.column in columns)
 
 

@@ -96,8 +96,16 @@ def settled(before_w: list[float], after_w: list[float]) -> bool:
     if len(before_w) < 2 or len(after_w) < 2:
         return False
     first, second = float(np.mean(before_w)), float(np.mean(after_w))
-    error = math.hypot(*(float(np.std(w, ddof=1)) / math.sqrt(len(w)) for w in (before_w, after_w)))
+    error = math.hypot(*(_scatter(w) / math.sqrt(len(w)) for w in (before_w, after_w)))
     return abs(second - first) <= max(SETTLED_SHARE * abs(first), SETTLED_SIGMAS * error)
+
+
+def _scatter(power_w: list[float]) -> float:
+    """Standard deviation from successive differences, to which a steady decay adds nothing (von
+    Neumann, "Distribution of the ratio of the mean square successive difference to the
+    variance", Annals of Mathematical Statistics 12, 1941).
+    """
+    return float(np.sqrt(np.mean(np.diff(power_w) ** 2) / 2))
 
 
 def _wait(

@@ -27,7 +27,10 @@ PHASE_S = 0.2
 a whole number of executions more would leave the phase between execution and sensor as it is."""
 
 MIN_SAMPLES = 3
-"""A window with fewer samples says nothing about its power."""
+"""A window with fewer power readings says nothing about its power."""
+
+MAX_DARK_S = 1.0
+"""What happens in a longer gap between two power readings nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,10 @@ def repeat(
 
     Every window: a random rest of up to `PHASE_S`, so that sensors which see only part of the
     time do not alias with the executions; the load unmarked for `lead_in_s`; then M executions
-    between two marks; then the load runs on until the samples that belong to the
-    window are in. The stopping rule works on the interpolated energy (trapezoid), since N of
-    Eq. (1) flips between windows. A window shorter than `min_duration_s` is kept, flagged, left
-    out, and M is enlarged.
+    between two marks; then the load runs on until the samples that belong to the window are in,
+    for two of the sensor's updates and its lag at least. The stopping rule works on the
+    interpolated energy (trapezoid), since N of Eq. (1) flips between windows. A window shorter
+    than `min_duration_s` is kept, flagged, left out, and M is enlarged.
 
     Args:
         idle_power_w: mean idle power of the same power column.
@@ -129,7 +132,7 @@ def repeat(
         bench.clock.sleep(rng.random() * PHASE_S)
         intervals.append(_lead_in(bench, windows.lead_in_s, execution_s))
         start, end = bench.load.run(executions)
-        run_for(bench, 2 / bench.sampling_hz + (power_field.lag_s or 0.0), execution_s)
+        run_for(bench, _run_on_s(bench, power_field), execution_s)
         bench.drain()
         window = Window(len(done), start, end, executions)
         window, energy = _judge(window, bench.history, power_field, idle_power_w, windows)
@@ -145,6 +148,12 @@ def repeat(
         report(Progress(window, decision))
         if decision.stop:
             return Repetitions(tuple(done), tuple(intervals), decision)
+
+
+def _run_on_s(bench: Bench, power_field: PowerField) -> float:
+    """Fast polling repeats readings, so that both readings and updates must reach over the mark."""
+    slowest = max(1 / bench.sampling_hz, power_field.update_period_s or 0.0)
+    return 2 * slowest + (power_field.lag_s or 0.0)
 
 
 def _lead_in(bench: Bench, seconds: float, execution_s: float) -> Interval:
@@ -164,9 +173,7 @@ def _judge(
     if window.duration_s < rule.min_duration_s:
         return replace(window, flags=("window_too_short",)), None
     recent = [s for s in history if _time(s) > window.start_s - 5.0]
-    time_s = np.array([_time(sample) for sample in recent])
-    inside = int(np.sum((time_s >= window.start_s) & (time_s <= window.end_s)))
-    if inside < MIN_SAMPLES:
+    if _dark(recent, power_field.column, window):
         return replace(window, flags=("too_few_samples",)), None
     try:
         gross = trapezoid_of(recent, power_field, window.start_s, window.end_s)
@@ -174,6 +181,14 @@ def _judge(
         log.warning("window %d: %s", window.index, error)
         return replace(window, flags=("too_few_samples",)), None
     return window, execution_energy(gross, idle_power_w, window.executions)[0]
+
+
+def _dark(samples: list[Sample], column: str, window: Window) -> bool:
+    """Whether a window has too few power readings, or none for longer than `MAX_DARK_S`."""
+    readings = np.array([_time(s) for s in samples if s.get(column) is not None])
+    inside = readings[(readings >= window.start_s) & (readings <= window.end_s)]
+    edges = np.concatenate([[window.start_s], inside, [window.end_s]])
+    return len(inside) < MIN_SAMPLES or float(np.diff(edges).max()) > MAX_DARK_S
 
 
 def _time(sample: Sample) -> float:

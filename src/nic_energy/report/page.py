@@ -1,8 +1,8 @@
 """The page of a set-up: self-contained HTML from its tables and figures."""
 
 import base64
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,64 +12,97 @@ from jinja2 import Environment, StrictUndefined
 
 from nic_energy import tables
 from nic_energy.files import write_text
+from nic_energy.models.uncertainty import numbers
+from nic_energy.report.flags import flag_grid
+from nic_energy.report.grids import (
+    IDLE_VIEW,
+    MISSING_VIEW,
+    MODEL_VIEW,
+    RANKING_VIEW,
+    SLOPE_VIEW,
+    SUMMARY_VIEW,
+    grid,
+    plus_minus,
+)
+from nic_energy.report.idle import idle_sentence, idle_table
+from nic_energy.report.ranks import ranking_sentences, ranking_table
+from nic_energy.report.statements import (
+    calibrated,
+    calibration_sentence,
+    diagnostic_sentences,
+    uncertainty_grid,
+)
 from nic_energy.vocabulary import SOURCE_NOTES
 
-FILES = (
-    "energy.csv",
-    "energy_estimators.csv",
-    "missing.csv",
-    "models/energy_models.csv",
-    "models/complexity_models.csv",
-)
+TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
+    "energy": ("energy.csv", tables.ENERGY_COLUMNS),
+    "missing": ("missing.csv", tables.MISSING_COLUMNS),
+    "idle": ("idle.csv", tables.IDLE_COLUMNS),
+    "diagnostics": ("diagnostics.csv", tables.DIAGNOSTIC_COLUMNS),
+    "models": ("models/energy_models.csv", tables.ENERGY_MODEL_COLUMNS),
+    "slopes": ("models/complexity_models.csv", tables.COMPLEXITY_MODEL_COLUMNS),
+    "ranking": ("models/ranking.csv", tables.RANKING_COLUMNS),
+}
+FILES = (*(name for name, _ in TABLES.values()), "energy_estimators.csv", "models/folds.csv")
 CAPTIONS = {
     "power_trace": "Power over time of one modality; the window lies between the dashed lines.",
     "slope_over_mac": "Slope α over multiply-accumulate operations per pixel.",
+    "uncertainty_budget": "Median standard uncertainties of the energies, by what causes them.",
+    "idle_drift": "Idle power over the time of the campaign.",
 }
-
-FLAG_MEANINGS = {
-    "counter_disagrees": "energy counter and integrated power differ by more than 2 %",
-    "idle_not_settled": "the idle reference began before the power had come to rest",
-    "idle_session_differs": "measured in another session than the idle reference",
-    "no_thermometer": "the device has no thermometer, so it was not preheated",
-    "not_converged": "the cap on K was reached before the interval was narrow enough",
-    "preheat_settled": "the temperature settled below the preheating target",
-    "preheat_timed_out": "preheating ended at its time limit",
-    "session_differs": "the rows come from more than one session",
-    "temperature_drift": "a window's temperature lay outside the band",
-    "windows_rejected": "some windows were not admissible and were repeated",
-}
-
-Grid = dict[str, Any]
+SECTIONS = {"slope_over_mac": "slope", "uncertainty_budget": "uncertainty", "idle_drift": "idle"}
+"""Where a figure stands; all others stand with the energies."""
 
 
-def write_page(folder: Path, output: Path, figures: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class Results:
+    """The tables of a set-up that the page shows, by the names of `TABLES`."""
+
+    energy: pd.DataFrame
+    missing: pd.DataFrame
+    idle: pd.DataFrame
+    diagnostics: pd.DataFrame
+    models: pd.DataFrame
+    slopes: pd.DataFrame
+    ranking: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> "Results":
+        """From `results/{setup}`."""
+        return cls(
+            **{
+                name: tables.read_csv(folder / file, columns)
+                for name, (file, columns) in TABLES.items()
+            }
+        )
+
+
+def write_page(
+    folder: Path,
+    output: Path,
+    figures: Sequence[str],
+    calibration: Mapping[str, Any] | None = None,
+) -> None:
     """Write report.html.
 
     Args:
         folder: `results/{setup}`, whose tables are shown.
         figures: SVG files, in the order to show them.
+        calibration: the configuration's, if any.
     """
-    energy = tables.read_csv(folder / "energy.csv", tables.ENERGY_COLUMNS)
-    missing = tables.read_csv(folder / "missing.csv", tables.MISSING_COLUMNS)
-    models = tables.read_csv(folder / "models/energy_models.csv", tables.ENERGY_MODEL_COLUMNS)
-    slopes = tables.read_csv(
-        folder / "models/complexity_models.csv", tables.COMPLEXITY_MODEL_COLUMNS
-    )
-    write_text(output, render(energy, missing, models, slopes, [Path(name) for name in figures]))
+    results = Results.read(folder)
+    write_text(output, render(results, [Path(name) for name in figures], calibration))
 
 
 def render(
-    energy: pd.DataFrame,
-    missing: pd.DataFrame,
-    models: pd.DataFrame,
-    slopes: pd.DataFrame,
-    figures: Sequence[Path],
+    results: Results, figures: Sequence[Path], calibration: Mapping[str, Any] | None = None
 ) -> str:
     """The page as text; everything that came from outside is escaped."""
     template = resources.files("nic_energy.report").joinpath("page.html.j2").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    energy, missing = results.energy, results.missing
     sources = sorted(set(energy["source"]))
-    widths = energy["ci_half_width_percent"].dropna()
+    idles = idle_table(energy, results.idle)
     return environment.from_string(template).render(
         setup=", ".join(sorted(set(energy["setup"]))),
         sources=sources,
@@ -78,79 +111,47 @@ def render(
         estimators=_values(energy, "estimator"),
         fields=_values(energy, "power_field"),
         idle=_idle(energy),
+        calibrated=calibrated(energy),
+        calibration=calibration_sentence(energy, calibration),
         count=len(energy),
-        missing=missing.to_dict("records"),
+        missing=len(missing),
         unconverged=int((energy["converged"] == False).sum()),  # noqa: E712 - may be missing
-        width=f"{widths.median():.2g}" if len(widths) else None,
-        models=grid(models, MODEL_VIEW),
-        slopes=grid(slopes, SLOPE_VIEW),
+        width=_median(energy["ci_half_width_percent"]),
+        expanded=_median(
+            100 * numbers(energy, "expanded_uncertainty_j") / energy["energy_j"].abs()
+        ),
+        models=grid(with_intervals(results.models), MODEL_VIEW),
+        ranks=ranking_sentences(results.ranking),
+        ranking=grid(ranking_table(results.ranking), RANKING_VIEW),
+        slopes=grid(results.slopes, SLOPE_VIEW),
+        uncertainty=uncertainty_grid(energy),
+        diagnostics=diagnostic_sentences(energy, results.diagnostics),
+        idle_sentence=idle_sentence(energy),
+        idles=None if idles is None else grid(idles, IDLE_VIEW),
         summary=grid(summarise(energy), SUMMARY_VIEW),
-        flags=_flags(energy),
+        flags=flag_grid(energy),
         missing_table=grid(missing, MISSING_VIEW),
-        figures=[{"uri": _data_uri(path), "caption": _caption(path)} for path in figures],
+        figures=_by_section(figures),
         files=FILES,
     )
 
 
-View = Sequence[tuple[str, str, str | None, float]]
-"""Title, column, format (None = text) and factor of each column to show."""
-
-MODEL_VIEW: View = (
-    ("network", "network", None, 1),
-    ("level", "level", None, 1),
-    ("n", "n", ".0f", 1),
-    ("α (J/Mpx)", "alpha_j_per_pixel", ".4g", 1e6),
-    ("β (J)", "beta_j", ".3g", 1),
-    ("mean rel. error (%)", "mean_relative_error_percent", ".2f", 1),
-    ("r", "pearson_r", ".4f", 1),
-)
-SLOPE_VIEW: View = (
-    ("predictor", "predictor", None, 1),
-    ("n", "n", ".0f", 1),
-    ("slope", "slope", ".4g", 1),
-    ("intercept (J/px)", "intercept", ".4g", 1),
-    ("mean rel. error (%)", "mean_relative_error_percent", ".2f", 1),
-    ("r", "pearson_r", ".4f", 1),
-)
-SUMMARY_VIEW: View = (
-    ("network", "network", None, 1),
-    ("level", "level", None, 1),
-    ("modalities", "modalities", ".0f", 1),
-    ("least (J)", "least_j", ".3g", 1),
-    ("median (J)", "median_j", ".3g", 1),
-    ("most (J)", "most_j", ".3g", 1),
-    ("median ± (%)", "half_width", ".2g", 1),
-    ("median time (s)", "duration_s", ".3g", 1),
-)
-MISSING_VIEW: View = (
-    ("network", "network", None, 1),
-    ("quality", "quality", ".0f", 1),
-    ("image", "image", None, 1),
-    ("failed attempts", "failed_attempts", ".0f", 1),
-    ("last error", "last_error", None, 1),
-)
-FLAG_VIEW: View = (
-    ("flag", "flag", None, 1),
-    ("rows", "rows", ".0f", 1),
-    ("meaning", "meaning", None, 1),
-)
-
-
-def grid(table: pd.DataFrame, view: View) -> Grid:
-    """A table ready for the template."""
-    return {
-        "head": [{"title": title, "text": form is None} for title, _, form, _ in view],
-        "rows": [
-            [_cell(row[column], form, factor) for _, column, form, factor in view]
-            for row in table.to_dict("records")
-        ],
+def with_intervals(models: pd.DataFrame) -> pd.DataFrame:
+    """The models with `alpha` in J/Mpx and `beta` in J, each with its expanded uncertainty."""
+    columns = {
+        name: [numbers(models, f"{name}{part}_{unit}") * factor for part in ("", "_expanded")]
+        for name, unit, factor in (("alpha", "j_per_pixel", 1e6), ("beta", "j", 1.0))
     }
-
-
-def _cell(value: Any, form: str | None, factor: float) -> str:
-    if value is None or value != value:
-        return "–"
-    return str(value) if form is None else format(float(value) * factor, form)
+    return models.assign(
+        **{
+            name: [plus_minus(*pair) for pair in zip(*both, strict=True)]
+            for name, both in columns.items()
+        },
+        alpha_dominating=[
+            "" if pd.isna(word) else str(word).replace("_", " ")
+            for word in models["alpha_dominating"]
+        ],
+    )
 
 
 def summarise(energy: pd.DataFrame) -> pd.DataFrame:
@@ -170,6 +171,11 @@ def _values(energy: pd.DataFrame, column: str) -> list[str]:
     return sorted(map(str, set(energy[column].dropna()))) if column in energy else []
 
 
+def _median(percent: pd.Series) -> str | None:
+    known = percent.dropna()
+    return f"{known.median():.2g}" if len(known) else None
+
+
 def _idle(energy: pd.DataFrame) -> str:
     power = energy["idle_power_w"].dropna()
     if power.empty:
@@ -178,14 +184,13 @@ def _idle(energy: pd.DataFrame) -> str:
     return f"{power.median():.2f} W ({kinds})"
 
 
-def _flags(energy: pd.DataFrame) -> Grid | None:
-    words = Counter(word for cell in energy["flags"].dropna() for word in str(cell).split(";"))
-    rows = [
-        {"flag": word, "rows": number, "meaning": FLAG_MEANINGS.get(word, "")}
-        for word, number in sorted(words.items())
-        if word
-    ]
-    return grid(pd.DataFrame(rows), FLAG_VIEW) if rows else None
+def _by_section(figures: Sequence[Path]) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {"energy": []}
+    found |= {section: [] for section in SECTIONS.values()}
+    for path in figures:
+        shown = {"uri": _data_uri(path), "caption": _caption(path)}
+        found[SECTIONS.get(path.stem, "energy")].append(shown)
+    return found
 
 
 def _caption(path: Path) -> str:

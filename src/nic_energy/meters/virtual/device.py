@@ -10,6 +10,9 @@ from nic_energy.meters.virtual.presets import Preset
 from nic_energy.meters.virtual.timeline import Segment, Timeline
 from nic_energy.traces import FloatArray
 
+BOOTED_S = 3600.0
+"""A fresh virtual GPU has been at rest for this long since boot."""
+
 REST_STEP_S = 1.0
 """Rest is laid down in stretches of this length, each with its own wander of the idle power."""
 
@@ -33,7 +36,7 @@ class Work:
 @dataclass(frozen=True)
 class Noise:
     """Scatter of the dynamic power from run to run: relative standard deviation `share`, its
-    correlation time (0: every run anew), and a relative drift an hour.
+    correlation time (0: every run anew), and a relative drift an hour since the first opening.
     """
 
     share: float = 0.0
@@ -43,7 +46,9 @@ class Noise:
 
 @dataclass(frozen=True)
 class State:
-    """What a virtual GPU carries over from process to process."""
+    """What a virtual GPU carries over from process to process; `counted_j` is its true energy
+    since boot, at time 0.
+    """
 
     time_s: float
     temperature_c: float
@@ -56,7 +61,8 @@ class State:
     @classmethod
     def fresh(cls, preset: Preset) -> "State":
         """Cold and at rest for long, an hour after boot."""
-        return cls(3600.0, preset.settled_c(preset.idle_w), math.inf, 0.0, 0.0, 0.0, 0)
+        cold_c, counted_j = preset.settled_c(preset.idle_w), BOOTED_S * preset.idle_w
+        return cls(BOOTED_S, cold_c, math.inf, 0.0, 0.0, counted_j, 0)
 
     def as_json(self) -> dict[str, Any]:
         """For a file; infinity is null there."""
@@ -113,7 +119,7 @@ class VirtualGpu:
         """Execute back to back: (start_s, end_s)."""
         start, duration = self._now, executions * work.duration_s * (1 + self.slowdown)
         self._noise = self._next(self._noise, duration, self.noise.correlation_s)
-        drift = self.noise.drift_per_hour * (start - self._state.time_s) / 3600
+        drift = self.noise.drift_per_hour * (start - BOOTED_S) / 3600
         power = work.power_w * (1 + self.noise.share * self._noise + drift)
         self._lay(self._load(start, power, work), duration)
         self._load_ended_s = self._now
@@ -123,6 +129,10 @@ class VirtualGpu:
     def energy_j(self, time_s: FloatArray) -> FloatArray:
         """True energy since this opening, at times."""
         return self.timeline.energy_j(time_s)
+
+    def counted_j(self, time_s: FloatArray) -> FloatArray:
+        """True energy since boot, over all openings, at times."""
+        return self._state.counted_j + self.energy_j(time_s)
 
     def true_energy_j(self, start_s: float, end_s: float) -> float:
         """True energy between two times, idle included."""
@@ -137,7 +147,7 @@ class VirtualGpu:
             since_load_s=self._now - self._load_ended_s,
             wander=self._wander,
             noise=self._noise,
-            counted_j=self._state.counted_j + float(self.energy_j(np.array([self._now]))[0]),
+            counted_j=float(self.counted_j(np.array([self._now]))[0]),
             opened=self.opened,
         )
 

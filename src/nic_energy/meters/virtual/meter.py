@@ -46,7 +46,6 @@ class VirtualMeter:
     def __init__(self, gpu: VirtualGpu, uuid: str, seed: int, faults: Sequence[Fault] = ()) -> None:
         self._gpu, self._uuid, self._faults = gpu, uuid, faults
         self._opened_s = gpu.now()
-        self._counted_j = gpu.state().counted_j
         self._sensors = [Sensor(spec, _stream(spec, seed)) for spec in gpu.preset.sensors]
         self._counter = Counter(gpu.preset.counter, seed)
 
@@ -113,16 +112,14 @@ class VirtualMeter:
             columns[stamp] = np.round((EPOCH_S + updated) * 1e6)
 
     def _read_counter(self, time_s: FloatArray) -> FloatArray:
-        value = self._counted_j + self._counter.read(
-            self._gpu.energy_j, self._frozen(time_s), self._gpu.timeline.start_s
-        )
-        for fault in (f for f in self._faults if f.kind == "counter_reset"):
-            at = np.array([self._opened_s + fault.at_s])
-            base = self._counted_j + self._counter.read(
-                self._gpu.energy_j, at, self._gpu.timeline.start_s
-            )
-            value = np.where(time_s >= at, value - base, value)
-        return value
+        shown_at = self._frozen(time_s)
+        counted = self._counter.read(self._gpu.counted_j, shown_at)
+        base = np.zeros(len(time_s))
+        resets = (f.at_s for f in self._faults if f.kind == "counter_reset")
+        for at in np.array(sorted(resets)) + self._opened_s:
+            reset = self._counter.read(self._gpu.counted_j, np.array([at]))
+            base = np.where(shown_at >= at, reset, base)
+        return counted - base
 
     def _state(self, time_s: FloatArray) -> dict[str, FloatArray]:
         loaded = self._gpu.timeline.loaded(time_s) > 0

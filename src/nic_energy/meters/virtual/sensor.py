@@ -107,11 +107,10 @@ class Counter:
         self.spec = spec
         self._updates = Updates(spec.tick_s, spec.jitter_s, seed)
 
-    def read(self, energy: Energy, time_s: FloatArray, since_s: float) -> FloatArray:
-        """Energy in J that the counter shows at times, counted from `since_s` on."""
+    def read(self, energy: Energy, time_s: FloatArray) -> FloatArray:
+        """Energy in J that the counter shows at times, counted like `energy` from time 0 on."""
         spec = self.spec
         ticked = self._updates.time_s(self._updates.number(time_s))
-        origin = np.array([since_s])
-        counted = spec.gain * (energy(ticked) - energy(origin)) + spec.offset_w * (ticked - since_s)
+        counted = spec.gain * energy(ticked) + spec.offset_w * ticked
         steps = np.floor(counted / spec.resolution_j)
         return np.asarray(np.maximum(steps * spec.resolution_j, 0.0))

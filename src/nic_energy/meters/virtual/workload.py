@@ -7,6 +7,7 @@ CSV file; `table2` is made of the paper's Table 2.
 
 import csv
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,27 +59,45 @@ def read_workload(name: str) -> Workload:
     """
     path = workload_file(name)
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    except OSError as error:
+        reader = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"virtual.workload: {path} cannot be read ({error.strerror}); give the name of a file "
+            f"virtual.workload: {path} cannot be read ({error}); give the name of a file "
             "in resources/virtual_workloads or the path of a CSV file."
         ) from error
     found: dict[tuple[str, str], Line] = {}
-    for number, row in enumerate(rows, start=2):
+    for row in reader:
         try:
-            found[row["network"], row["level"]] = Line(
-                float(row["alpha_j_per_pixel"]),
-                float(row["beta_j"]),
-                float(row["residual_percent"]) / 100,
-                float(row["dynamic_power_w"]),
-                float(row["ripple_share"]),
-            )
+            key = row["network"], row["level"]
+            if key in found:
+                raise ValueError(f"{key[0]}, level {key[1]}, stands there twice")
+            found[key] = _line(row)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(
-                f"{path}, line {number}: {error}; the columns are {', '.join(COLUMNS)}."
+                f"{path}, line {reader.line_num}: {error}; the columns are {', '.join(COLUMNS)}."
             ) from error
     return found
+
+
+def _line(row: Mapping[str, str]) -> Line:
+    """The parameters in a row.
+
+    Raises:
+        KeyError, TypeError, ValueError: one is missing or not a number that can be.
+    """
+    values = {name: float(row[name]) for name in COLUMNS[2:]}
+    for name, value in values.items():
+        if not math.isfinite(value) or (value < 0 and name != "beta_j"):
+            raise ValueError(f"{name} must be a number from 0, not {row[name]}")
+    if values["dynamic_power_w"] == 0:
+        raise ValueError("dynamic_power_w must be more than 0")
+    return Line(
+        values["alpha_j_per_pixel"],
+        values["beta_j"],
+        values["residual_percent"] / 100,
+        values["dynamic_power_w"],
+        values["ripple_share"],
+    )
 
 
 def residual(seed: int, network: str, quality: int, image: str) -> float:
@@ -96,7 +115,7 @@ def work_of(
     """The work of one execution of a modality.
 
     Raises:
-        ConfigError: the workload does not know the network and level.
+        ConfigError: the workload does not know the network and level, or has no energy for it.
     """
     try:
         line = workload[network, level]
@@ -107,4 +126,9 @@ def work_of(
         ) from None
     scatter = 1 + line.residual_share * residual(seed, network, quality, image)
     energy = (line.alpha_j_per_pixel * pixels + line.beta_j) * scatter
+    if energy <= 0:
+        raise ConfigError(
+            f"virtual.workload: {network}, level {level}, would take {energy:.3g} J for {image}; "
+            "beta_j or residual_percent is too far from what a network can cost."
+        )
     return Work(energy, energy / line.dynamic_power_w, line.ripple_share)

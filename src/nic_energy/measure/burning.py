@@ -1,0 +1,80 @@
+"""A load for its own sake: FP32 matrix products, without a network, weights or an image."""
+
+import time
+from typing import TYPE_CHECKING
+
+from nic_energy.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SIDES = (512, 1024, 2048, 4096, 8192)
+MOST_S = 0.005
+"""A product takes at most this long, so that a stretch of load ends when it should."""
+
+TRIALS = 5
+
+
+class Burn:
+    """Products of two square matrices on a PyTorch device, one product an execution.
+
+    The side of the matrices is the largest of `SIDES` whose product takes at most `MOST_S`, so
+    that the load fills the device.
+
+    Args:
+        device: a PyTorch device.
+
+    Raises:
+        MeasurementError: the device has no memory for the smallest matrices.
+    """
+
+    def __init__(self, device: str) -> None:
+        import torch
+
+        self._device = torch.device(device)
+        try:
+            self._take(SIDES[0])
+            for side in SIDES[1:]:
+                if self._time_one() * 8 > MOST_S:
+                    break
+                self._take(side)
+        except torch.OutOfMemoryError as error:
+            raise MeasurementError(
+                f"sensor passport: {device} has no memory for matrices of {SIDES[0]} x "
+                f"{SIDES[0]}. Free it of other processes."
+            ) from error
+
+    def run(self, executions: int) -> tuple[float, float]:
+        """Multiply back to back between two device synchronisations; marks in monotonic s."""
+        import torch
+
+        with torch.inference_mode():
+            self._synchronise()
+            start = time.monotonic()
+            for _ in range(executions):
+                torch.matmul(self._left, self._right, out=self._product)
+            self._synchronise()
+            return start, time.monotonic()
+
+    def _take(self, side: int) -> None:
+        """Matrices of that side, filled at random: zeros would switch few transistors."""
+        import torch
+
+        with torch.inference_mode():
+            generator = torch.Generator(self._device).manual_seed(0)
+            made: list[Tensor] = [
+                torch.randn(side, side, generator=generator, device=self._device) for _ in range(2)
+            ]
+            self._left, self._right = made
+            self._product = torch.empty_like(self._left)
+
+    def _time_one(self) -> float:
+        """Shortest time of a product in s, after a warm-up; a larger side takes eight times it."""
+        self.run(1)
+        return min(end - start for start, end in (self.run(1) for _ in range(TRIALS)))
+
+    def _synchronise(self) -> None:
+        if self._device.type == "cuda":
+            import torch
+
+            torch.cuda.synchronize(self._device)

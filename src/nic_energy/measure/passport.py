@@ -1,0 +1,220 @@
+"""Measure the passport of a set-up's power sensor, and use it."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nic_energy import fingerprint
+from nic_energy.config.settings import resolved
+from nic_energy.energy.passport import Passport, as_document, from_document, passport_of
+from nic_energy.errors import ConfigError, MismatchError, NicEnergyError, StoreError
+from nic_energy.files import digest_of, write_json
+from nic_energy.measure.backends import open_backend
+from nic_energy.measure.device import Backend, RunningSampler
+from nic_energy.measure.environment import session_of
+from nic_energy.measure.lock import device_lock
+from nic_energy.protocol.bench import Bench
+from nic_energy.protocol.passport import WaveRule, record_wave
+from nic_energy.protocol.repetitions import time_execution
+from nic_energy.session import utc_now
+from nic_energy.store import Attempt, Identity, RawStore
+from nic_energy.traces import MeterInfo, Trace, TraceMeta, read_trace, samples_table
+
+log = logging.getLogger(__name__)
+
+KEY = "passport"
+POLLING_HZ = 400.0
+"""Fast enough for the fastest sensors known, which update every 20 ms over windows of 10 ms."""
+
+TIMED_S = 0.5
+METERS = ("nvml", "virtual")
+
+
+@dataclass(frozen=True)
+class PassportRequest:
+    """`settings` are `Config.passport_settings()`, `run_settings` those of `Config.settings()`.
+
+    `fresh` records even where an equal accepted attempt lies in the raw store.
+    """
+
+    setup: str
+    setup_folder: Path
+    settings: Mapping[str, Any]
+    run_settings: Mapping[str, Any]
+    output: Path
+    fresh: bool = False
+
+
+def measure_passport(request: PassportRequest) -> Passport:
+    """Record a square wave of load, unless one of this GPU and driver is there, and write
+    passport.json from it.
+
+    Raises:
+        ConfigError: the meter has no sensor that could be measured.
+        MismatchError: the set-up is bound to another device.
+    """
+    settings = request.settings
+    if settings["meter"] not in METERS or settings["device"] == "cpu":
+        raise ConfigError(
+            f"passport: meter {settings['meter']} on device {settings['device']} has no power "
+            "sensor that a load could be switched for; there is nothing to measure."
+        )
+    store = RawStore(request.setup_folder)
+    identity = Identity(digest_of(settings), fingerprint.of_passport(settings["meter"]))
+    fast = {"protocol": {**request.run_settings["protocol"], "sampling_hz": POLLING_HZ}}
+    backend = open_backend({**request.run_settings, **fast}, request.setup_folder)
+    try:
+        with device_lock(backend.device_uuid() or request.setup):
+            attempt = _attempt(request, store, identity, backend)
+    finally:
+        backend.close()
+    trace = read_trace(attempt)
+    passport = passport_of(trace)
+    write_json(request.output, _document(trace.meta, passport))
+    return passport
+
+
+def _attempt(
+    request: PassportRequest, store: RawStore, identity: Identity, backend: Backend
+) -> Path:
+    """The accepted attempt of this GPU and driver; recorded where there is none.
+
+    A failed record is kept with the reason.
+    """
+    sampler = backend.sampler()
+    meter = sampler.start()
+    meta = TraceMeta(
+        kind="passport",
+        outcome="failed",
+        setup=request.setup,
+        source=meter.source,
+        session=session_of(meter),
+        created_utc=utc_now(),
+        settings=dict(request.settings),
+        settings_digest=identity.settings_digest,
+        code_fingerprint=identity.code_fingerprint,
+        meter=meter,
+        run={"sampling_hz": POLLING_HZ},
+    )
+    bench: Bench | None = None
+    try:
+        store.check_device(meter.device_uuid)
+        found = None if request.fresh else _known(store, identity, meter)
+        if found is not None:
+            log.info("the passport of this GPU and driver is not recorded again: %s", found.path)
+            return found.path
+        bench = Bench(backend.clock, sampler, backend.burn(), meter, POLLING_HZ)
+        meta = _record(bench, meta)
+    except (NicEnergyError, KeyboardInterrupt) as error:
+        if bench is not None:
+            meta = replace(meta, error=f"{type(error).__name__}: {error}")
+            kept = store.add(KEY, Trace(samples_table(bench.history), meta))
+            log.error("the failed record is kept as %s", kept)
+        raise
+    finally:
+        report = _stop(sampler)
+    meta = replace(meta, sampler=report)
+    return store.add(KEY, Trace(samples_table(bench.history), meta))
+
+
+def _record(bench: Bench, meta: TraceMeta) -> TraceMeta:
+    execution_s = time_execution(bench, TIMED_S)
+    bench.drain()
+    bench.history.clear()
+    seed = int(digest_of([meta.settings["seed"], KEY]), 16)
+    marks = record_wave(bench, WaveRule(), execution_s, seed)
+    return replace(meta, outcome="accepted", intervals=marks)
+
+
+def _known(store: RawStore, identity: Identity, meter: MeterInfo) -> Attempt | None:
+    """An accepted record of the same GPU and driver; a reboot does not change a sensor."""
+    wanted = (meter.device_uuid, meter.driver)
+    return next(
+        (
+            attempt
+            for attempt in store.attempts(KEY)
+            if identity.matches(attempt.meta)
+            and (attempt.meta.meter.device_uuid, attempt.meta.meter.driver) == wanted
+        ),
+        None,
+    )
+
+
+def _stop(sampler: RunningSampler) -> dict[str, Any]:
+    """How well it sampled; nothing where it had failed, which is the error to report."""
+    try:
+        return asdict(sampler.stop())
+    except NicEnergyError as error:
+        log.warning("sampler: %s", error)
+        return {}
+
+
+def _document(meta: TraceMeta, passport: Passport) -> dict[str, Any]:
+    return {
+        "setup": meta.setup,
+        "source": meta.source,
+        "created_utc": meta.created_utc,
+        "session": meta.session,
+        "device_name": meta.meter.device_name,
+        "device_uuid": meta.meter.device_uuid,
+        "driver": meta.meter.driver,
+        **as_document(passport),
+    }
+
+
+@dataclass(frozen=True)
+class KnownSensor:
+    """A passport as a measurement uses it, or that there is none.
+
+    `origin` says where and when it was measured, for the trace.
+    """
+
+    passport: Passport | None = None
+    origin: Mapping[str, str] | None = None
+
+    def settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The run settings with the passport's numbers where they say `auto`."""
+        choice = {} if self.passport is None else asdict(self.passport.choice)
+        return resolved(settings, choice)
+
+    def meter(self, meter: MeterInfo) -> MeterInfo:
+        """The meter with its measured figures, the chosen power field first.
+
+        Raises:
+            MismatchError: the passport is another device's.
+        """
+        if self.passport is None or self.origin is None:
+            return meter
+        if self.origin["device_uuid"] != meter.device_uuid:
+            raise MismatchError(
+                f"passport.json is that of {self.origin['device_uuid']}, but this is "
+                f"{meter.device_name} ({meter.device_uuid}). A set-up is one device: use another "
+                "`setup` label, or choose the right device."
+            )
+        return self.passport.applied_to(meter)
+
+    def flags(self, meter: MeterInfo) -> tuple[str, ...]:
+        """What is to be said of the trace: the driver is not that of the passport."""
+        same = self.origin is None or self.origin["driver"] == meter.driver
+        return () if same else ("passport_driver_differs",)
+
+
+def known_sensor(path: Path | None) -> KnownSensor:
+    """The sensor of a passport.json; one of which only the documentation is known without it.
+
+    Raises:
+        StoreError: the file is no passport.
+    """
+    if path is None:
+        return KnownSensor()
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        origin = {key: document[key] for key in ("device_uuid", "driver", "session", "created_utc")}
+        return KnownSensor(from_document(document), origin)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path}: is no sensor passport ({error}). Write it anew: --forcerun measure_passport."
+        ) from error

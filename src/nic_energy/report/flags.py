@@ -1,0 +1,37 @@
+"""What the flags of energy.csv mean, for people."""
+
+from collections import Counter
+
+import pandas as pd
+
+from nic_energy.report.grids import FLAG_VIEW, Grid, grid
+
+FLAG_MEANINGS = {
+    "context_idle_not_settled": "the context idle began before the power had come to rest",
+    "counter_disagrees": "counter and integrated power of a window differ by more than both can "
+    "be wrong",
+    "idle_not_settled": "the idle reference began before the power had come to rest",
+    "idle_other_processes": "others computed on the device during the idle reference",
+    "idle_session_differs": "measured in another session than the idle reference",
+    "no_thermometer": "the device has no thermometer, so it was not preheated",
+    "not_converged": "the cap on K was reached before the interval was narrow enough",
+    "other_processes": "others began to compute on the device during the windows",
+    "paired_idle_not_settled": "the paired idle began before the power had come to rest",
+    "preheat_settled": "the temperature settled below the preheating target",
+    "preheat_timed_out": "preheating ended at its time limit",
+    "session_differs": "the rows come from more than one session",
+    "temperature_drift": "a window's temperature lay outside the band",
+    "throttled": "the device slowed down for heat or by its power brake",
+    "windows_rejected": "some windows were not admissible and were repeated",
+}
+
+
+def flag_grid(energy: pd.DataFrame) -> Grid | None:
+    """How many rows carry each flag; None where there are none."""
+    words = Counter(word for cell in energy["flags"].dropna() for word in str(cell).split(";"))
+    rows = [
+        {"flag": word, "rows": number, "meaning": FLAG_MEANINGS.get(word, "")}
+        for word, number in sorted(words.items())
+        if word
+    ]
+    return grid(pd.DataFrame(rows), FLAG_VIEW) if rows else None

@@ -1,0 +1,67 @@
+"""Throttling and strangers on the device, seen in the samples."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nic_energy.energy.events import events, idle_events
+from nic_energy.traces import Trace, samples_table
+from tests.traces import idle_trace, modality_trace
+
+
+def trace(**changes: Any) -> Trace:
+    """The trace of tests.traces with columns set from 110 s on, inside the first window."""
+    made = modality_trace()
+    samples = [
+        {
+            "time_s": t,
+            "power_load_w": 50.0,
+            "compute_processes": 1,
+            "throttle_reasons": 0,
+            "throttle_sw_thermal_ns": 7,
+            **(changes if 110 <= t <= 112 else {}),
+        }
+        for t in made.column("time_s").tolist()
+    ]
+    return Trace(samples_table(samples), made.meta)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, set()),
+        ({"throttle_reasons": 0x4}, set()),
+        ({"throttle_reasons": 0x1}, set()),
+        ({"throttle_reasons": 0x8}, {"throttled"}),
+        ({"throttle_reasons": 0x20}, {"throttled"}),
+        ({"throttle_reasons": 0x84}, {"throttled"}),
+        ({"compute_processes": 2}, {"other_processes"}),
+        ({"compute_processes": None}, set()),
+    ],
+)
+def test_what_happens_in_a_window_is_flagged(changes: dict[str, Any], expected: set[str]) -> None:
+    found = trace(**changes)
+    assert events(found, found.meta.windows) == expected
+
+
+def test_what_happens_outside_the_windows_is_not() -> None:
+    found = trace(throttle_reasons=0x8, compute_processes=2)
+    assert events(found, found.meta.windows[1:]) == set()
+
+
+def test_a_slowdown_between_two_samples_is_seen_by_its_counter() -> None:
+    found = trace()
+    rows = found.samples.to_pylist()
+    for row in rows:
+        row["throttle_sw_thermal_ns"] = 7 if row["time_s"] < 120.05 else 9
+    counted = Trace(samples_table(rows), found.meta)
+    assert events(counted, found.meta.windows[:1]) == set()
+    assert events(counted, found.meta.windows[1:]) == {"throttled"}
+
+
+def test_an_idle_reference_with_company_says_so() -> None:
+    alone = idle_trace()
+    assert idle_events(alone) == set()
+    rows = [{**row, "compute_processes": 1} for row in alone.samples.to_pylist()]
+    assert idle_events(replace(alone, samples=samples_table(rows))) == {"idle_other_processes"}
