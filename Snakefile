@@ -2,6 +2,7 @@
 #
 #   results/images/{collection}/{image}.png                                 prepared images
 #   results/{setup}/reference/idle.parquet, environment.json                idle reference
+#   results/{setup}/config.json                                             configuration, written as a run starts
 #   results/{setup}/raw/                                                    every attempt, append-only
 #   results/{setup}/traces/{part}/{network}/q{quality}/{image}.parquet      accepted traces
 #   results/{setup}/energy.csv, models/, figures/, report.html              what follows from them
@@ -45,4 +46,4 @@ rule tables:
 
 
 onstart:
-    shell("nic-energy plan --config-json {PLAN_CONFIG:q}")
+    shell("nic-energy plan --config-json {PLAN_CONFIG:q} --write {CONFIG_FILE:q}")

@@ -219,7 +219,15 @@ def _tables(found: Sequence[Summary]) -> list[str]:
              f"{s.bias:+.2f}", f"{s.worst_bias:+.2f}", f"{s.spread:.2f}", f"{s.worst_spread:.2f}"]
             for s in found if s.way == way.key
         ]  # fmt: skip
-        head = ["preset", "power column", "estimator", "bias (%)", "worst (%)", "spread (%)", "worst (%)"]
+        head = [
+            "preset",
+            "power column",
+            "estimator",
+            "bias (%)",
+            "worst (%)",
+            "spread (%)",
+            "worst (%)",
+        ]
         lines.append(markdown(head, rows, 3))
     return lines
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from nic_energy import fingerprint
-from nic_energy.campaign import keys, trace_path
+from nic_energy.campaign import keys, passport_is_stale, trace_is_stale, trace_path
 from nic_energy.config import resolve
 from nic_energy.errors import ConfigError
 from nic_energy.files import canonical_json, digest_of
@@ -27,6 +27,12 @@ MEASURING = MEASURED and not CAMPAIGN.document["allow_missing"]
 PLAN_CONFIG = json.dumps(config)
 SETTINGS_DIGEST = digest_of(CAMPAIGN.settings())
 IMAGES_CONFIG = canonical_json(CAMPAIGN.document["images"])
+CONFIG_FILE = f"{RESULTS}/config.json"
+IDLE = f"{RESULTS}/reference/idle.parquet"
+PASSPORT = f"{RESULTS}/reference/passport.json"
+PASSPORT_OPTION = shlex.join(["--passport", PASSPORT]) if CAMPAIGN.passport else ""
+MEASURING_CODE = fingerprint.of_measurement(METER)
+PASSPORT_CODE = fingerprint.of_passport(METER) if CAMPAIGN.passport else ""
 CONDA = "../envs/nic-energy.yaml"
 
 
@@ -85,9 +91,29 @@ def campaign_traces(wildcards):
     return [str(trace_path(SETUP, *key)) for key in keys(CAMPAIGN, images)]
 
 
-def passport_option(sensor):
-    """The option that names the passport of the power sensor, where it is measured."""
-    return shlex.join(["--passport", *sensor]) if CAMPAIGN.passport else ""
+# An ancient input measures nothing again when it is new. But while its job runs, Snakemake looks for no
+# other reason to run what comes after it: what is stale itself therefore takes it as a plain input.
+
+
+def idle_of_passport(wildcards):
+    """The idle reference, which has to come first."""
+    return IDLE if passport_is_stale(CAMPAIGN, PASSPORT_CODE) else ancient(IDLE)
+
+
+def reference_of_modality(wildcards, path):
+    """The idle reference or the passport; a new one alone measures no modality again."""
+    key = [wildcards.part, wildcards.network, int(wildcards.quality), wildcards.image]
+    return path if trace_is_stale(CAMPAIGN, key, MEASURING_CODE) else ancient(path)
+
+
+def idle_of_modality(wildcards):
+    """The idle reference of a modality."""
+    return reference_of_modality(wildcards, IDLE)
+
+
+def passport_of_modality(wildcards):
+    """The passport of the power sensor, where it is measured."""
+    return reference_of_modality(wildcards, PASSPORT) if CAMPAIGN.passport else []
 
 
 def figures():
@@ -103,7 +129,7 @@ def measurement_params(wildcards):
     return canonical_json(
         {
             "settings": CAMPAIGN.settings(),
-            "code": fingerprint.of_measurement(METER),
+            "code": MEASURING_CODE,
             "network": fingerprint.of_network(CAMPAIGN.networks[wildcards.network]),
         }
     )

@@ -2,31 +2,11 @@
 # an attempt in the raw store, which Snakemake does not know of and so never deletes.
 
 
-rule plan_campaign:
-    input:
-        index=f"results/images/{COLLECTION}/index.csv",
-    output:
-        f"{RESULTS}/plan.json",
-    log:
-        f"logs/{SETUP}/plan_campaign.log",
-    conda:
-        CONDA
-    resources:
-        mem_mb=500,
-        runtime=5,
-    params:
-        config=PLAN_CONFIG,
-    script:
-        "../workflow/scripts/plan_campaign.py"
-
-
 rule measure:
     input:
         image=f"results/images/{COLLECTION}/png/{{image}}.png",
-        config=ancient(rules.write_config.output[0]),
-        idle=ancient(rules.measure_idle.output.idle),
-        passport=ancient(rules.measure_passport.output[0]) if CAMPAIGN.passport else [],
-        plan=ancient(rules.plan_campaign.output[0]),
+        idle=idle_of_modality,
+        passport=passport_of_modality,
     output:
         f"{RESULTS}/traces/{{part}}/{{network}}/q{{quality}}/{{image}}.parquet",
     log:
@@ -39,12 +19,13 @@ rule measure:
         mem_mb=8000,
         runtime=60,
     params:
+        config=CONFIG_FILE,
         digest=SETTINGS_DIGEST,
         stale=measurement_params,
-        passport=passport_option(rules.measure_passport.output),
+        passport=PASSPORT_OPTION,
     shell:
         "nic-energy measure"
-        " --config {input.config:q}"
+        " --config {params.config:q}"
         " --digest {params.digest}"
         " --part {wildcards.part:q}"
         " --network {wildcards.network:q}"
@@ -53,6 +34,5 @@ rule measure:
         " --image-file {input.image:q}"
         " --idle {input.idle:q}"
         " {params.passport}"
-        " --plan {input.plan:q}"
         " --output {output:q}"
         " 2> {log:q} || {{ rc=$?; tail -n 20 {log:q} >&2; exit $rc; }}"

@@ -1,13 +1,12 @@
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from nic_energy import campaign
+from nic_energy import campaign, fingerprint
 from nic_energy.config import Config, resolve
-from nic_energy.files import digest_of
+from nic_energy.files import digest_of, write_json
 from nic_energy.traces import Trace, write_trace
 from tests.traces import modality_trace
 
@@ -27,16 +26,50 @@ def put(config: Config, quality: int, image: str, **changes: object) -> Path:
     return path
 
 
-def test_the_plan_lists_every_trace_and_the_time_left_follows_the_pace(config: Config) -> None:
-    campaign.write_plan(Path("plan.json"), config, ["a", "b"])
-    plan = json.loads(Path("plan.json").read_text())
-    assert plan["modalities"] == 4
-    assert plan["traces"][0] == "results/lab/traces/chain/mbt2018/q1/a.parquet"
-    assert campaign.time_left(Path("plan.json")) == "0 of 4 modalities done"
+def index(*images: str) -> None:
+    path = Path("results/images/clic2021/index.csv")
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(["image,member,source_sha256,width,height", *images]) + "\n")
+
+
+def test_the_time_left_follows_the_pace(config: Config) -> None:
+    assert campaign.indexed_images(config) is None
+    index("a,a,0,1,1", "b,b,0,1,1")
+    assert campaign.indexed_images(config) == ["a", "b"]
+    assert campaign.time_left(config) == "0 of 4 modalities done"
     for n, (quality, image) in enumerate([(1, "a"), (1, "b"), (5, "a")]):
         path = put(config, quality, image)
         os.utime(path, (1000 + 50 * n, 1000 + 50 * n))
-    assert campaign.time_left(Path("plan.json")) == "3 of 4 modalities done, about 50 s left"
+    assert campaign.time_left(config) == "3 of 4 modalities done, about 50 s left"
+
+
+def test_a_trace_is_stale_by_its_settings_its_code_its_network_or_when_it_cannot_be_read(
+    config: Config,
+) -> None:
+    row = fingerprint.of_network(config.networks["mbt2018"])
+
+    def stale(**changes: object) -> bool:
+        put(config, 1, "a", **{"run": {"network": row}, **changes})
+        return campaign.trace_is_stale(config, ("chain", "mbt2018", 1, "a"), "code")
+
+    assert not campaign.trace_is_stale(config, ("chain", "mbt2018", 5, "missing"), "code")
+    assert not stale()
+    assert stale(settings={**config.settings(), "precision": "tf32"})
+    assert stale(code_fingerprint="other")
+    assert stale(run={"network": {**row, "pad_multiple": 1}})
+    campaign.trace_path("lab", "chain", "mbt2018", 1, "a").write_bytes(b"no trace")
+    assert campaign.trace_is_stale(config, ("chain", "mbt2018", 1, "a"), "code")
+
+
+def test_a_passport_is_stale_by_its_settings_or_its_code(config: Config) -> None:
+    path = campaign.passport_path("lab")
+    assert not campaign.passport_is_stale(config, "code")
+    known = {"settings_digest": digest_of(config.passport_settings()), "code_fingerprint": "code"}
+    write_json(path, known)
+    assert not campaign.passport_is_stale(config, "code")
+    assert campaign.passport_is_stale(config, "other")
+    write_json(path, {**known, "settings_digest": "other"})
+    assert campaign.passport_is_stale(config, "code")
 
 
 def test_the_state_names_what_is_stale_and_why(config: Config) -> None:

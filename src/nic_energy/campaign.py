@@ -1,5 +1,6 @@
 """A campaign as a list of modalities: what is done, what is stale, how long it takes."""
 
+import csv
 import itertools
 import json
 from collections import Counter
@@ -9,10 +10,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from nic_energy import fingerprint
 from nic_energy.config import Config
 from nic_energy.config.settings import differences, resolved
 from nic_energy.errors import StoreError
-from nic_energy.files import write_json
+from nic_energy.files import digest_of
 from nic_energy.store import modality_key
 from nic_energy.traces import read_meta
 
@@ -46,20 +48,56 @@ def keys(config: Config, images: Sequence[str]) -> list[tuple[str, str, int, str
     ]
 
 
-def write_plan(path: Path, config: Config, images: Sequence[str]) -> None:
-    """Write plan.json: the traces that the campaign is going to have."""
-    traces = [str(trace_path(config.setup, *key)) for key in keys(config, images)]
-    write_json(path, {"setup": config.setup, "modalities": len(traces), "traces": traces})
-
-
-def time_left(plan: Path) -> str:
+def time_left(config: Config) -> str:
     """How far the campaign is and how long the rest takes at the present pace."""
-    traces = [Path(name) for name in json.loads(plan.read_text(encoding="utf-8"))["traces"]]
+    images = indexed_images(config)
+    traces = [trace_path(config.setup, *key) for key in keys(config, images or [])]
     finished = sorted(path.stat().st_mtime for path in traces if path.exists())
     left = len(traces) - len(finished)
     steps = [b - a for a, b in itertools.pairwise(finished)][-20:]
     pace = f", about {duration(left * median(steps))} left" if steps and left else ""
     return f"{len(finished)} of {len(traces)} modalities done{pace}"
+
+
+def indexed_images(config: Config) -> list[str] | None:
+    """Ids of the campaign's images, None while they are not indexed."""
+    path = Path("results") / "images" / config.images.collection / "index.csv"
+    if not path.exists():
+        return None
+    with path.open(encoding="utf-8", newline="") as handle:
+        return [row["image"] for row in csv.DictReader(handle)]
+
+
+def trace_is_stale(config: Config, key: Sequence[Any], code_fingerprint: str) -> bool:
+    """Whether there is a trace of a modality (part, network, quality, image) that has to be
+    measured again: other settings, code or row of the networks table, or not readable.
+    """
+    path = trace_path(config.setup, *key)
+    if not path.exists():
+        return False
+    try:
+        meta = read_meta(path)
+    except StoreError:
+        return True
+    row = fingerprint.of_network(config.networks[key[1]])
+    return (
+        bool(differences(config.settings(), meta.settings))
+        or meta.code_fingerprint != code_fingerprint
+        or meta.run.get("network") != row
+    )
+
+
+def passport_is_stale(config: Config, code_fingerprint: str) -> bool:
+    """Whether there is a passport of the power sensor that has to be measured again."""
+    path = passport_path(config.setup)
+    if not path.exists():
+        return False
+    document = json.loads(path.read_text(encoding="utf-8"))
+    digest = digest_of(config.passport_settings())
+    return (document.get("settings_digest"), document.get("code_fingerprint")) != (
+        digest,
+        code_fingerprint,
+    )
 
 
 def duration(seconds: float) -> str:

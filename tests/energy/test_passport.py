@@ -258,6 +258,19 @@ def test_a_filter_that_is_no_mean_over_a_window_is_refused() -> None:
     assert "not that of a mean" in field.reasons["averaging_window_s"]
 
 
+def test_an_answer_of_irregular_lag_is_refused() -> None:
+    trace = recorded(made("turing", window_s=0.2), 1)
+    name, count = "power_instant_w", trace.samples.num_rows
+    block = np.arange(count) // 40
+    back = np.random.default_rng(1).integers(0, 160, block[-1] + 1)[block]
+    shown = trace.samples.column(name).take(np.maximum(block * 40 - back, 0))
+    samples = trace.samples.drop_columns([name, "power_instant_time_us"])
+    samples = samples.append_column(name, shown).append_column("power_instant_time_us", shown)
+    (field,) = passport_of(Trace(samples, trace.meta)).fields
+    assert field.averaging_window_s is None
+    assert "typical residuals" in field.reasons["averaging_window_s"]
+
+
 def polled(
     updates: FloatArray, values: FloatArray, hz: float = HZ
 ) -> tuple[FloatArray, FloatArray]:
@@ -279,6 +292,24 @@ def test_equal_values_in_a_row_and_lost_readings_do_not_change_the_period() -> N
     assert 0 < period.u_s < 0.001
 
 
+def test_values_that_mostly_repeat_hide_updates_but_not_the_period() -> None:
+    rng = np.random.default_rng(4)
+    updates = 0.0997 * np.arange(900)
+    values = np.cumsum(rng.random(900) < 0.4).astype(float)
+    assert period_of(find_updates(*polled(updates, values))).period_s == pytest.approx(
+        0.0997, rel=0.005
+    )
+
+
+def test_an_update_in_a_gap_of_the_record_is_left_out() -> None:
+    updates = 0.1 * np.arange(100)
+    time, shown = polled(updates, np.arange(100.0))
+    kept = (time < 3.03) | (time > 3.38)
+    found = find_updates(time[kept], shown[kept])
+    assert (found.latest_s - found.earliest_s).max() < 2 / HZ
+    assert len(found.values) == len(find_updates(time, shown).values) - 3
+
+
 def test_stamps_that_are_those_of_the_readings_are_not_taken_for_updates() -> None:
     updates = 0.1 * np.arange(200)
     time, shown = polled(updates, np.random.default_rng(2).random(200))
@@ -290,6 +321,7 @@ def test_stamps_that_are_those_of_the_readings_are_not_taken_for_updates() -> No
     assert of_updates.stamped
     assert of_updates.time_s == pytest.approx(updates[1 : len(of_updates.values) + 1], abs=1e-5)
     assert not find_updates(time, shown, wall, stamps - 60e6).stamped
+    assert not find_updates(time, shown, wall, np.floor(2 * wall) / 2 * 1e6).stamped
 
 
 def test_irregular_updates_have_no_period() -> None:

@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 
 from nic_energy.protocol.passport import WaveRule, record_wave
+from nic_energy.protocol.repetitions import WindowRule, repeat
+from nic_energy.statistics.stopping import StoppingRule
+from nic_energy.traces import PowerField
 from tests.protocol.bench import JumpingDevice
 
 PERIOD_S = 0.1007
@@ -52,6 +55,21 @@ def test_the_seed_decides_the_lengths() -> None:
     first, again, other = (list(WaveRule().stretches(seed)) for seed in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize(("hz", "run_on_s"), [(100.0, 0.25), (5.0, 0.45)])
+def test_a_window_is_followed_by_two_updates_and_the_lag_however_fast_it_is_polled(
+    hz: float, run_on_s: float
+) -> None:
+    device = JumpingDevice(execution_s=0.01, hz=hz)
+    field = PowerField("power_instant_w", "instant", 0.1, 0.05, 0.1)
+    stop = StoppingRule(0.99, 0.02, "two_sided", 2, 2)
+    for window in repeat(
+        device.bench(), WindowRule(2.0, 0.5), stop, field, 20.0, 0.01, seed=1
+    ).windows:
+        after = [end for start, end, _ in device.runs if window.end_s <= start < window.end_s + 1]
+        gaps = [a for a in after if a <= window.end_s + run_on_s + 0.011]
+        assert max(gaps) >= window.end_s + run_on_s - 1e-9
 
 
 def test_the_time_left_is_said(caplog: pytest.LogCaptureFixture) -> None:

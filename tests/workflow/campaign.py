@@ -149,4 +149,5 @@ def jobs(text: str) -> dict[str, int]:
     found = re.search(r"job\s+count\n-+\s+-+\n(.*?)\n\n", text, re.DOTALL)
     if not found:
         return {}
-    return {line.split()[0]: int(line.split()[1]) for line in found[1].splitlines()}
+    counts = (line.split() for line in found[1].splitlines())
+    return {rule: int(count) for rule, count in counts if rule != "total"}

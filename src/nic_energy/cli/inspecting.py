@@ -30,18 +30,25 @@ def check_command(configs: tuple[Path, ...]) -> None:
 @click.command("plan")
 @click.argument("configs", nargs=-1, type=PATH)
 @click.option("--config-json", type=JsonObject(), help="The merged configuration.")
-def plan_command(configs: tuple[Path, ...], config_json: dict[str, Any] | None) -> None:
+@click.option("--write", type=PATH, help="Write the merged configuration there.")
+def plan_command(
+    configs: tuple[Path, ...], config_json: dict[str, Any] | None, write: Path | None
+) -> None:
     """Say how many modalities a campaign has, which are stale, and how long it takes."""
     from nic_energy import fingerprint
-    from nic_energy.campaign import duration, estimate, state
+    from nic_energy.campaign import duration, estimate, indexed_images, state
+    from nic_energy.files import write_json
 
-    config = resolve(_read_configs(configs) if config_json is None else config_json)
+    document = _read_configs(configs) if config_json is None else config_json
+    config = resolve(document)
+    if write is not None:
+        write_json(write, document)
     if config.document["energy_table"]:
         click.echo(
             f"Nothing is measured: the energies come from {config.document['energy_table']}."
         )
         return
-    images = _known_images(config)
+    images = indexed_images(config)
     count = len(images) if images is not None else _expected_images(config)
     networks = {name for name, _ in config.points}
     total = len(config.points) * len(config.parts) * count if count else None
@@ -67,13 +74,6 @@ def plan_command(configs: tuple[Path, ...], config_json: dict[str, Any] | None) 
             f"(M executions), preheating apart"
             f"{'; on the virtual clock' if config.document['device'] == 'virtual' else ''}."
         )
-
-
-def _known_images(config: Config) -> list[str] | None:
-    from nic_energy.images import read_index
-
-    path = Path("results") / "images" / config.images.collection / "index.csv"
-    return [entry.image for entry in read_index(path)] if path.exists() else None
 
 
 def _expected_images(config: Config) -> int | None:

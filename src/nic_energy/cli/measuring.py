@@ -60,8 +60,8 @@ def read_config(path: Path, digest: str | None, settings: str) -> Config:
     config = resolve(read_merged([path]))
     if digest not in (None, digest_of(getattr(config, settings)())):
         raise MismatchError(
-            f"{path}: is older than the configuration of this run. Write it anew: add "
-            "--forcerun write_config to the snakemake command."
+            f"{path}: holds other settings than the run that calls. It is written as a run "
+            "starts: let one run at a time work on a set-up, and edit nothing meanwhile."
         )
     return config
 
@@ -171,14 +171,12 @@ def _with_u(value_s: float | None, u_s: float | None) -> str:
 @click.option("--image-file", type=PATH, required=True, help="The image: RGB, 8 bit.")
 @click.option("--idle", type=PATH, required=True, help="idle.parquet of the set-up.")
 @click.option("--passport", type=PATH, help="passport.json of the set-up's power sensor.")
-@click.option("--plan", type=PATH, help="plan.json of the campaign, for the time left.")
 @click.option("--output", type=PATH, required=True, help="Trace to write.")
 def measure_command(
     config_path: Path,
     digest: str | None,
     network: str,
     image_file: Path,
-    plan: Path | None,
     **options: Any,
 ) -> None:
     """Measure one modality and write its trace.
@@ -208,8 +206,7 @@ def measure_command(
     )
     outcome = measure_modality(request, report=_log_progress)
     click.echo(_line(request.key, outcome.linked, outcome.meta.stopping, outcome.meta.source))
-    if plan is not None:
-        click.echo(f"  {time_left(plan)}")
+    click.echo(f"  {time_left(config)}")
 
 
 def _log_progress(progress: "Progress") -> None:

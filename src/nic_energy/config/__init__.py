@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nic_energy.config.networks import Network, read_networks
-from nic_energy.config.schema import check, project_root, read_schema, with_defaults
+from nic_energy.config.schema import (
+    check,
+    project_root,
+    read_schema,
+    spoken_booleans,
+    with_defaults,
+)
 from nic_energy.config.settings import is_open
 from nic_energy.errors import ConfigError
 
@@ -157,6 +163,7 @@ def resolve(document: Mapping[str, Any]) -> Config:
         ConfigError: names every wrong key with what is allowed.
     """
     schema = read_schema()
+    document = spoken_booleans(schema, document)
     check(schema, document)
     filled = with_defaults(schema, document)
     check(schema, filled)

@@ -42,6 +42,19 @@ def with_defaults(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Doc
     return filled
 
 
+def spoken_booleans(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Document:
+    """A copy in which `true` and `false` of boolean keys at the top are booleans: Snakemake hands
+    over `--config allow_missing=true` as text.
+    """
+    words = {"true": True, "false": False}
+    spoken: Document = dict(document)
+    for key, rule in schema.get("properties", {}).items():
+        value = spoken.get(key)
+        if rule.get("type") == "boolean" and isinstance(value, str):
+            spoken[key] = words.get(value.lower(), value)
+    return spoken
+
+
 def check(schema: Mapping[str, Any], document: Mapping[str, Any]) -> None:
     """Validate; every error at once.
 

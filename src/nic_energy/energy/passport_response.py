@@ -71,12 +71,6 @@ EARLY_SHARE = 0.05
 
 MOST_MISFIT = 0.15
 
-LIKELIEST = (0.5,)
-WITHIN = (0.5 - 0.5 / math.sqrt(3), 0.5 + 0.5 / math.sqrt(3))
-"""Where between two readings an update may have been: the nodes of Gauss and Legendre, which
-give the mean over the interval.
-"""
-
 
 @dataclass(frozen=True)
 class Wave:
@@ -165,9 +159,9 @@ def respond(updates: Updates, wave: Wave) -> Response:
         UndeterminedError: the load does not move the column, its answer is no ramp that fits
             between two switches, or the ramp is too short to be resolved.
     """
-    starts, limit_w = _search(_problem(updates, wave, LIKELIEST))
-    shares = LIKELIEST if updates.stamped else WITHIN
-    problem = replace(_problem(updates, wave, shares), limit_w=limit_w)
+    problem = _problem(updates, wave)
+    starts, limit_w = _search(problem)
+    problem = replace(problem, limit_w=limit_w)
     found = [_refine(problem, start, WIDE) for start in starts]
     best = min(found, key=lambda point: problem.solve(*point).cost)
     best = _refine(problem, best, NARROW)
@@ -232,8 +226,8 @@ class _Solution:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Updates to be explained: `values` in W, shape (updates,), at the times `at_s`, shape
-    (possible times, updates). Residuals beyond `limit_w` count by their size, not its square.
+    """Updates to be explained: `values` in W at the times `at_s`, in the wave's `cycles`, shapes
+    (updates,). Residuals beyond `limit_w` count by their size, not its square.
     """
 
     wave: Wave
@@ -245,12 +239,11 @@ class _Problem:
     def without(self, group: int) -> "_Problem":
         """The problem without one of the groups of cycles."""
         kept = self.cycles % GROUPS != group
-        return replace(self, at_s=self.at_s[:, kept], values=self.values[kept])
+        return replace(self, at_s=self.at_s[kept], values=self.values[kept])
 
     def means(self, window_s: float, lag_s: float) -> FloatArray:
         """What the sensor would show of each shape, shape (updates, shapes)."""
-        shown = [self.wave.means(at - lag_s, window_s) for at in self.at_s]
-        return np.asarray(sum(shown[1:], start=shown[0]) / len(shown))
+        return self.wave.means(self.at_s - lag_s, window_s)
 
     def solve(self, window_s: float, lag_s: float) -> _Solution:
         """Least squares of the amplitudes, robust by Huber's weights."""
@@ -287,11 +280,11 @@ class _Problem:
         return np.asarray((ramp > 0.05) & (ramp < 0.95))
 
 
-def _problem(updates: Updates, wave: Wave, shares: Sequence[float]) -> _Problem:
-    """The problem with each update at these shares of the interval in which it may have been.
+def _problem(updates: Updates, wave: Wave) -> _Problem:
+    """The updates that fall into the wave.
 
     Raises:
-        UndeterminedError: too few updates fall into the wave.
+        UndeterminedError: they are too few.
     """
     time = updates.time_s
     inside = (time > wave.switches_s[0] + SKIPPED_S) & (time < wave.nodes_s[-1] - SKIPPED_S)
@@ -299,10 +292,8 @@ def _problem(updates: Updates, wave: Wave, shares: Sequence[float]) -> _Problem:
         raise UndeterminedError(
             f"only {int(inside.sum())} updates fall into the wave, fewer than {LEAST_UPDATES}"
         )
-    early, late = updates.earliest_s[inside], updates.latest_s[inside]
-    at_s = np.array([early + share * (late - early) for share in shares])
     cycles = np.searchsorted(wave.switches_s, time[inside]) // 2
-    return _Problem(wave, at_s, updates.values[inside], cycles)
+    return _Problem(wave, time[inside], updates.values[inside], cycles)
 
 
 def _search(problem: _Problem) -> tuple[list[tuple[float, float]], float]:

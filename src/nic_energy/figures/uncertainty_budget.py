@@ -52,7 +52,7 @@ def relative_budget(energy: pd.DataFrame) -> pd.DataFrame:
     names = {name: f"u_{name}_j" for name in (*COMPONENTS, "combined")}
     for name, column in {**names, "expanded": "expanded_uncertainty_j"}.items():
         known = energy[column] if column in energy else pd.Series(math.nan, energy.index)
-        shares[name] = 100 * pd.to_numeric(known) / joules
+        shares[name] = 100 * pd.to_numeric(known) / joules.where(joules > 0)
     groups = shares.groupby(["network", "level"], sort=False)
     table = groups.median().reset_index()
     dominating = {}

@@ -161,6 +161,8 @@ def _document(meta: TraceMeta, passport: Passport) -> dict[str, Any]:
         "device_name": meta.meter.device_name,
         "device_uuid": meta.meter.device_uuid,
         "driver": meta.meter.driver,
+        "settings_digest": meta.settings_digest,
+        "code_fingerprint": meta.code_fingerprint,
         **as_document(passport),
     }
 

@@ -232,8 +232,8 @@ class NvmlMeter:
         details = describe(self._handle)
         if details["mig_mode"]:
             raise DeviceError(
-                f"{self._name} ({self._uuid}): MIG is on, and its power meter is the whole board's, "
-                "so the joules of other instances would be counted. Measure a board with MIG off "
+                f"{self._name} ({self._uuid}): MIG is on, and its power meter is the whole "
+                "board's, so the joules of other instances would be counted. Turn MIG off "
                 "(nvidia-smi -mig 0, as root)."
             )
         if not fields:

@@ -67,9 +67,7 @@ class RepetitionError(MeasurementError):
         self.windows = windows
 
 
-def run_for(
-    bench: Bench, seconds: float, execution_s: float, chunk_s: float = CHUNK_S
-) -> None:
+def run_for(bench: Bench, seconds: float, execution_s: float, chunk_s: float = CHUNK_S) -> None:
     """Run the load unmarked for at least `seconds`, synchronised every `chunk_s` or so.
 
     It ends within one execution of the time asked for.
