@@ -83,7 +83,11 @@ def _row(runs: Sequence[Run], index: int, spec: SensorSpec) -> list[str]:
     for figure in FIGURES:
         true, values = _truth(spec)[figure], np.array(_values(runs, index, figure))
         worst = float(np.max(np.abs(values - true)))
-        off = f"{1e3 * worst:.2f} ms" if figure == "lag_s" else f"{100 * worst / true:.2f} %"
+        off = (
+            f"{1e3 * worst:.2f} ms"
+            if figure == "lag_s"
+            else f"{100 * worst / true:.{3 if figure == FIGURES[0] else 2}f} %"
+        )
         cells += [f"{1e3 * true:g}", f"{1e3 * float(np.median(values)):.2f}", off]
     duties = _values(runs, index, "duty")
     return [*cells, f"{spec.window_s / spec.period_s:.2f}", f"{float(np.median(duties)):.2f}"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nic_energy.campaign import setup_folder, time_left
+from nic_energy.campaign import duration, setup_folder, time_left
 from nic_energy.config import Config, resolve
 from nic_energy.config.merge import read_merged
 from nic_energy.errors import ConfigError, MismatchError
@@ -212,13 +212,17 @@ def measure_command(
 def _log_progress(progress: "Progress") -> None:
     decision = progress.decision
     predicted = decision.predicted_repetitions
+    left = "time left not known"
+    if predicted is not None:
+        seconds = (predicted - decision.repetitions) * progress.window.duration_s
+        left = f"of about {predicted}, {duration(seconds)} of windows left"
     log.info(
-        "window %d: mean %.4f J, half width %s %%, K = %d of about %s",
+        "window %d: mean %.4f J, half width %s %%, K = %d, %s",
         progress.window.index,
         decision.mean,
         "?" if decision.half_width_percent is None else f"{decision.half_width_percent:.2f}",
         decision.repetitions,
-        "?" if predicted is None else predicted,
+        left,
     )
 
 

@@ -95,5 +95,5 @@ def open_backend(settings: Mapping[str, Any], setup_folder: Path, cold: bool = F
     if settings["device"] == "virtual":
         from nic_energy.measure.virtual import VirtualBackend
 
-        return VirtualBackend(settings, setup_folder / STATE)
+        return VirtualBackend(settings, setup_folder / STATE, cold)
     return TorchBackend(settings, cold)

@@ -294,16 +294,21 @@ class _Attempt:
             idle_w,
             execution_s,
             seed=_phase_seed(request),
-            report=report,
+            report=lambda progress: self._keep(progress, report),
         )
+        self.meta = replace(self.meta, windows=done.windows)
         after = self._rest(bench, "paired", field.column)
         self.meta = replace(
             self.meta,
             outcome="accepted",
-            windows=done.windows,
             intervals=(*before, interval, *done.intervals, *after),
             stopping={**asdict(done.decision), "power_field": field.column},
         )
+
+    def _keep(self, progress: Progress, report: Callable[[Progress], None]) -> None:
+        """A finished window stays in the attempt, whatever comes after it."""
+        self.meta = replace(self.meta, windows=(*self.meta.windows, progress.window))
+        report(progress)
 
     def _rest(self, bench: Bench, kind: str, column: str) -> tuple[Interval, ...]:
         """Record the idle with the network resident; a rest that had not settled is flagged."""

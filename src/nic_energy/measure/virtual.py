@@ -54,9 +54,10 @@ class VirtualBackend:
     Args:
         settings: run settings with the key `virtual`.
         state_file: what it goes on from, and where it leaves its state at the end.
+        cold: for the idle reference, which the faults on demand spare.
     """
 
-    def __init__(self, settings: Mapping[str, Any], state_file: Path) -> None:
+    def __init__(self, settings: Mapping[str, Any], state_file: Path, cold: bool = False) -> None:
         self._settings, self._options = settings, settings["virtual"]
         self._state_file = state_file
         preset = read_preset(self._options["gpu"])
@@ -67,7 +68,7 @@ class VirtualBackend:
             self._options["drift_percent_per_hour"] / 100,
         )
         self.gpu = VirtualGpu(preset, self._read_state(preset), noise, self._seed)
-        faults = [Fault(**fault) for fault in self._options["faults"]]
+        faults = [] if cold else [Fault(**fault) for fault in self._options["faults"]]
         self.meter = VirtualMeter(self.gpu, self.device_uuid(), self._seed, faults)
         self.clock: Clock = self.gpu
 

@@ -130,7 +130,7 @@ def repeat(
         bench.clock.sleep(rng.random() * PHASE_S)
         intervals.append(_lead_in(bench, windows.lead_in_s, execution_s))
         start, end = bench.load.run(executions)
-        run_for(bench, _run_on_s(bench, power_field), execution_s)
+        run_for(bench, _run_on_s(bench), execution_s)
         bench.drain()
         window = Window(len(done), start, end, executions)
         window, energy = _judge(window, bench.history, power_field, idle_power_w, windows)
@@ -148,10 +148,15 @@ def repeat(
             return Repetitions(tuple(done), tuple(intervals), decision)
 
 
-def _run_on_s(bench: Bench, power_field: PowerField) -> float:
-    """Fast polling repeats readings, so that both readings and updates must reach over the mark."""
-    slowest = max(1 / bench.sampling_hz, power_field.update_period_s or 0.0)
-    return 2 * slowest + (power_field.lag_s or 0.0)
+def _run_on_s(bench: Bench) -> float:
+    """Load after a window, until every power field's readings and updates reach over its end
+    mark: which of them is reported is chosen in the analysis.
+    """
+    period_s = 1 / bench.sampling_hz
+    fields = bench.meter.power_fields
+    return max(
+        2 * max(period_s, field.update_period_s or 0.0) + (field.lag_s or 0.0) for field in fields
+    )
 
 
 def _lead_in(bench: Bench, seconds: float, execution_s: float) -> Interval:
