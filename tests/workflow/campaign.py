@@ -97,7 +97,7 @@ class Campaign:
         return {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
             "PYTHONWARNINGS": "ignore",
             "TINY_BROKEN": str(self.folder / "broken"),
             **self.environment,

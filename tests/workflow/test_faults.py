@@ -52,13 +52,14 @@ def test_a_corrupt_image_is_named(campaign: Campaign) -> None:
     assert "image1.png: cannot be read as an image" in done.stdout
 
 
-def test_a_truncated_image_stops_itself_and_not_the_others(campaign: Campaign) -> None:
+def test_a_truncated_image_is_named_before_anything_is_measured(campaign: Campaign) -> None:
     whole = png(200, 200)
     (campaign.folder / "photos" / "image1.png").write_bytes(whole[: len(whole) // 2])
     done = campaign.run()
     assert done.returncode != 0
-    assert "image1.png: cannot be read as an image" in done.stdout
-    assert [trace.stem for trace in campaign.traces()] == ["image0"]
+    assert "image1.png: cannot be read as an image (image file is truncated)" in done.stdout
+    assert "rule measure:" not in done.stdout
+    assert not campaign.traces()
 
 
 def test_a_modality_that_fails_is_kept_with_its_reason_and_the_others_go_on(

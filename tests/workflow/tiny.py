@@ -40,10 +40,12 @@ def slow(quality: int) -> nn.Module:
 
 
 class Broken(Tiny):
-    """Runs out of memory while the file that TINY_BROKEN names exists."""
+    """Runs out of memory while the file that TINY_BROKEN names exists, but not on the square
+    image on which its operations are counted.
+    """
 
     def forward(self, x: torch.Tensor) -> dict[str, Any]:
-        if Path(os.environ["TINY_BROKEN"]).exists():
+        if x.shape[-2] != x.shape[-1] and Path(os.environ["TINY_BROKEN"]).exists():
             raise torch.OutOfMemoryError("no memory")
         return super().forward(x)
 
