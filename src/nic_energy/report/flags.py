@@ -17,6 +17,7 @@ FLAG_MEANINGS = {
     "not_converged": "the cap on K was reached before the interval was narrow enough",
     "other_processes": "others began to compute on the device during the windows",
     "paired_idle_not_settled": "the paired idle began before the power had come to rest",
+    "passport_driver_differs": "the passport of the power sensor is of another driver",
     "preheat_settled": "the temperature settled below the preheating target",
     "preheat_timed_out": "preheating ended at its time limit",
     "session_differs": "the rows come from more than one session",
