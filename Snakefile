@@ -33,8 +33,14 @@ localrules:
 rule all:
     default_target: True
     input:
-        rules.write_report.output,
+        campaign_traces,
         rules.measure_idle.output if MEASURING else [],
+        rules.build_energy.output,
+        rules.fit_energy_models.output,
+        rules.fit_complexity_models.output,
+        rules.rank_networks.output,
+        figures(),
+        rules.write_report.output,
 
 
 rule tables:

@@ -93,9 +93,13 @@ class Campaign:
         ]  # fmt: skip
 
     def env(self) -> dict[str, str]:
-        """The environment of a run: the package's commands and these tests can be found."""
+        """The environment of a run: the package's commands and these tests can be found.
+
+        Coverage is not traced in it: what runs there has tests of its own.
+        """
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_PROCESS")}
         return {
-            **os.environ,
+            **inherited,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
             "PYTHONWARNINGS": "ignore",
