@@ -159,8 +159,8 @@ def trapezoid_of(
     Raises:
         ValueError: see `trapezoid`.
     """
-    time, power = (_array(samples, name) for name in ("time_s", field.column))
-    return trapezoid(*prepared(time, power, field), start_s, end_s)
+    readings = _readings(lambda name: _array(samples, name), field)
+    return trapezoid(*readings, start_s, end_s)
 
 
 def _array(samples: Sequence[Sample], name: str) -> FloatArray:
@@ -170,12 +170,18 @@ def _array(samples: Sequence[Sample], name: str) -> FloatArray:
 
 def field_readings(trace: Trace, field: PowerField) -> tuple[FloatArray, FloatArray]:
     """(times, powers) of a power column, ready for `trapezoid`."""
-    time, power = trace.column("time_s"), trace.column(field.column)
+    return _readings(trace.column, field)
+
+
+def _readings(
+    column: Callable[[str], FloatArray], field: PowerField
+) -> tuple[FloatArray, FloatArray]:
+    time, power = column("time_s"), column(field.column)
     stamps = STAMPS.get(field.column)
     if stamps is None:
         return prepared(time, power, field)
-    stamp = trace.column(stamps)
-    moved = stamped(time, trace.column("wall_time_s"), stamp)
+    stamp = column(stamps)
+    moved = stamped(time, column("wall_time_s"), stamp)
     # Both clocks are floats: the same stamp read twice differs by their rounding.
     ordered = bool((np.diff(moved) >= -STAMP_ROUNDING_S).all())
     return prepared(np.maximum.accumulate(moved) if ordered else time, power, field, stamp)
