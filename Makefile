@@ -14,7 +14,8 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONWARNINGS := ignore::FutureWarning
 TORCH_INDEX ?=
-SNAKEMAKE := snakemake --cores 1 --resources gpu=1
+# Targets come first: --resources would take one after it for a resource.
+RUN := --cores 1 --resources gpu=1
 
 .PHONY: setup demo run plan tables test check format lint types bench docs lock clean
 
@@ -41,18 +42,18 @@ $(VENV)/.ready-dev: $(VENV)/.ready envs/lock-dev.txt
 	@touch $@
 
 demo: setup
-	$(SNAKEMAKE) --configfile config/demo.yaml
+	snakemake $(RUN) --configfile config/demo.yaml
 	@nic-energy show results/demo
 
 run: setup
-	$(SNAKEMAKE)
+	snakemake $(RUN)
 	@nic-energy show results/lab
 
 plan: setup
 	@nic-energy plan config/config.yaml
 
 tables: setup
-	$(SNAKEMAKE) tables --config allow_missing=true
+	snakemake tables $(RUN) --config allow_missing=true
 
 test: $(VENV)/.ready-dev
 	pytest --numprocesses 2 --dist loadscope --cov --cov-report= --cov-report=term:skip-covered --cov-fail-under=85
