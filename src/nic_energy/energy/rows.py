@@ -226,7 +226,8 @@ def row_flags(
     kind = idle.kind if idle else "cold"
     unsettled = {f"{other}_idle_not_settled" for other in ("context", "paired") if other != kind}
     flags = {flag for flag in meta.flags if flag not in unsettled}
-    if not energies(found, estimate, campaign)["converged"]:
+    inflation = campaign.inflation(estimate.estimator, len(estimate.dynamic_j))
+    if not decide(estimate, meta, inflation).converged:
         flags.add("not_converged")
     if len(found.windows) < len(meta.windows):
         flags.add("windows_rejected")

@@ -5,11 +5,11 @@ import platform
 import subprocess
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from nic_energy import __version__
 from nic_energy.config import project_root
+from nic_energy.meters.machine import processor_name
 from nic_energy.session import session_id, usable_cores, utc_now
 from nic_energy.traces import MeterInfo
 
@@ -82,7 +82,7 @@ def describe(meter: MeterInfo, session: str, run_settings: dict[str, Any]) -> di
             "details": dict(meter.details),
         },
         "machine": {
-            "processor": _processor(),
+            "processor": processor_name(),
             "usable_cores": usable_cores(),
             "logical_cores": os.cpu_count(),
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
@@ -93,12 +93,3 @@ def describe(meter: MeterInfo, session: str, run_settings: dict[str, Any]) -> di
         "git_commit": git_commit(),
         "run_settings": run_settings,
     }
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    if path.exists():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
