@@ -8,7 +8,7 @@ import numpy as np
 
 from nic_energy.statistics import coverage as simulation
 from nic_energy.statistics.coverage import BoolArray, Coverage, Runs
-from nic_energy.statistics.pooled import Pooled, inflation, pooled
+from nic_energy.statistics.pooled import SIGNIFICANCE, Pooled, inflation, pooled
 from nic_energy.statistics.stopping import StoppingRule
 from nic_energy.traces import FloatArray
 
@@ -397,8 +397,8 @@ def _campaign_text(campaigns: Sequence[Campaigns]) -> list[str]:
         "early. One modality cannot show it; all modalities of a campaign together can. "
         f"Simulated: {CAMPAIGNS} campaigns of {CAMPAIGN_MODALITIES} modalities under the "
         "two-sided rule. The correlation is estimated from each campaign alone, and where it is "
-        "significant at 5 % the achieved intervals are widened for it; `known` widens by the "
-        "true correlation. There is no trend in the data, so that every trend found is a false "
+        f"significant at {100 * SIGNIFICANCE:g} % the achieved intervals are widened for it; "
+        "`known` widens by the true correlation. There is no trend in the data, so that every trend found is a false "
         "alarm. Coverage of the interval:",
         "",
         "| noise | CV | ρ found (mean ± SD) | ρ significant | trend significant | as it is "

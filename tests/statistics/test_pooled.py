@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nic_energy.statistics.coverage import simulated_windows
-from nic_energy.statistics.pooled import Pooled, inflation, pooled
+from nic_energy.statistics.pooled import SIGNIFICANCE, Pooled, inflation, pooled
 from nic_energy.traces import FloatArray
 
 SCATTERS = (0.002, 0.005, 0.01, 0.03)
@@ -53,9 +53,11 @@ def test_white_noise_is_seldom_taken_for_anything_else(
 ) -> None:
     found = results(runs, 1, modalities=modalities, counts=counts)
     assert len(found) == runs
-    error = 3 * math.sqrt(0.05 * 0.95 / runs)
-    assert np.mean([each.autocorrelated for each in found]) == pytest.approx(0.05, abs=error)
-    assert np.mean([each.drifts for each in found]) == pytest.approx(0.05, abs=error)
+    error = 3 * math.sqrt(SIGNIFICANCE * (1 - SIGNIFICANCE) / runs)
+    assert np.mean([each.autocorrelated for each in found]) == pytest.approx(
+        SIGNIFICANCE, abs=error
+    )
+    assert np.mean([each.drifts for each in found]) == pytest.approx(SIGNIFICANCE, abs=error)
 
 
 def test_forty_modalities_of_five_windows_show_a_correlation_of_a_half() -> None:

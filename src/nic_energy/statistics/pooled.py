@@ -29,8 +29,9 @@ from scipy import special, stats
 
 from nic_energy.traces import FloatArray
 
-SIGNIFICANCE = 0.05
-"""A test that would err no more often than this on white noise is believed."""
+SIGNIFICANCE = 0.01
+"""A test that would err no more often than this on white noise is believed. A false alarm widens
+every interval of a campaign, so that its rows miss the bound of the stopping rule that they met."""
 
 MIN_MODALITIES = 3
 """With fewer, the spread between modalities says nothing about the trend they share."""
