@@ -62,7 +62,7 @@ def test_white_noise_is_seldom_taken_for_anything_else(
 
 def test_forty_modalities_of_five_windows_show_a_correlation_of_a_half() -> None:
     found = results(150, 2, correlation=0.5)
-    assert np.mean([each.autocorrelated for each in found]) > 0.85
+    assert np.mean([each.autocorrelated for each in found]) > 0.75
     assert np.mean([each.autocorrelation for each in found]) == pytest.approx(0.5, abs=0.05)
     # Bends of correlated noise are not a trend.
     assert np.mean([each.drifts for each in found]) < 0.12
