@@ -33,6 +33,7 @@ PASSPORT = f"{RESULTS}/reference/passport.json"
 PASSPORT_OPTION = shlex.join(["--passport", PASSPORT]) if CAMPAIGN.passport else ""
 MEASURING_CODE = fingerprint.of_measurement(METER)
 PASSPORT_CODE = fingerprint.of_passport(METER) if CAMPAIGN.passport else ""
+COUNTING_CODE = fingerprint.fingerprint(("complexity", "codecs/networks.py"))
 CONDA = "../envs/nic-energy.yaml"
 
 

@@ -113,6 +113,15 @@ COMPLEXITY_COLUMNS: tuple[str, ...] = (
     "kmac_per_pixel",
     "kmac_per_pixel_second_layer",
     "kmac_per_pixel_executed",
+    "kmac_per_pixel_analysis",
+    "kmac_per_pixel_synthesis",
+    "kmac_per_pixel_hyper_analysis",
+    "kmac_per_pixel_hyper_synthesis",
+    "kmac_per_pixel_entropy_model",
+    "layers",
+    "operator_calls",
+    "activation_bytes_per_pixel",
+    "latent_values_per_pixel",
 )
 COMPLEXITY_LAYER_COLUMNS: tuple[str, ...] = (
     "network",
