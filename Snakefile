@@ -39,6 +39,9 @@ rule all:
         rules.fit_energy_models.output,
         rules.fit_complexity_models.output,
         rules.rank_networks.output,
+        rules.validate_energy_models.output,
+        rules.compare_models.output,
+        rules.fit_joint_model.output,
         figures(),
         rules.write_report.output,
 
@@ -49,6 +52,9 @@ rule tables:
         rules.fit_energy_models.output,
         rules.fit_complexity_models.output,
         rules.rank_networks.output,
+        rules.validate_energy_models.output,
+        rules.compare_models.output,
+        rules.fit_joint_model.output,
 
 
 onstart:

@@ -121,7 +121,8 @@ def figures():
     """Figures of the report; some need what only traces hold."""
     networks = sorted({name for name, _ in CAMPAIGN.points})
     names = ["power_trace", "idle_drift", "uncertainty_budget"] if MEASURED else []
-    names += [f"energy_over_pixels_{network}" for network in networks] + ["slope_over_mac"]
+    names += [f"energy_over_pixels_{network}" for network in networks]
+    names += ["residuals", "slope_over_mac", "joint_model"]
     return [f"{RESULTS}/figures/{name}.svg" for name in names]
 
 

@@ -59,6 +59,40 @@ rule plot_slope_over_mac:
         "../workflow/scripts/plot_slope_over_mac.py"
 
 
+rule plot_residuals:
+    input:
+        rules.validate_energy_models.output.residuals,
+    output:
+        svg=f"{RESULTS}/figures/residuals.svg",
+        png=f"{RESULTS}/figures/residuals.png",
+    log:
+        f"logs/{SETUP}/plot_residuals.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/plot_residuals.py"
+
+
+rule plot_joint_model:
+    input:
+        rules.fit_joint_model.output.model,
+    output:
+        svg=f"{RESULTS}/figures/joint_model.svg",
+        png=f"{RESULTS}/figures/joint_model.png",
+    log:
+        f"logs/{SETUP}/plot_joint_model.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/plot_joint_model.py"
+
+
 rule plot_idle_drift:
     input:
         energy=rules.build_energy.output.energy,

@@ -259,6 +259,29 @@ SIZE_EFFECT_COLUMNS: tuple[str, ...] = (
     "within_size_percent",
     "p_value",
 )
+JOINT_MODEL_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "estimator",
+    "kind",
+    "model",
+    "terms",
+    "networks",
+    "left_out_error_percent",
+    "left_out_error_u_percent",
+    "worst_network",
+    "worst_error_percent",
+    "chosen",
+    "note",
+)
+LEFT_OUT_SETUP_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "scaled_by",
+    "model",
+    "scale",
+    "networks",
+    "error_percent",
+    "bias_percent",
+)
 COMPLEXITY_MODEL_COLUMNS: tuple[str, ...] = (
     *PROVENANCE,
     "estimator",

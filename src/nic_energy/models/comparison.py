@@ -35,7 +35,7 @@ ALL = {"network": "all", "abbreviation": "all", "level": "all"}
 
 
 def regression_comparison(
-    energy: pd.DataFrame, networks: Mapping[str, Network], plan: Plan = Plan()
+    energy: pd.DataFrame, networks: Mapping[str, Network], plan: Plan
 ) -> pd.DataFrame:
     """regression_comparison.csv: a row per network, level and method of `METHODS`.
 
@@ -74,7 +74,7 @@ def _errors(fit: Fit, joules: FloatArray, groups: Labels | None, plan: Plan) -> 
 
 
 def predictor_comparison(
-    energy: pd.DataFrame, networks: Mapping[str, Network], plan: Plan = Plan()
+    energy: pd.DataFrame, networks: Mapping[str, Network], plan: Plan
 ) -> pd.DataFrame:
     """predictor_comparison.csv: each of `PREDICTORS` against the pixels of Eq. (2), in pairs.
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nic_energy import tables
-from nic_energy.config import Network
+from nic_energy.config import Config, Network
 from nic_energy.models.linear import GROUP, FloatArray, fit_line
 from nic_energy.models.regression import METHODS
 from nic_energy.models.splits import (
@@ -58,6 +58,12 @@ class Plan:
     resamples: int = 2000
     seed: int = 0
 
+    @classmethod
+    def of(cls, config: Config) -> "Plan":
+        """As the configuration says."""
+        keys = ("cross_validation_folds", "cross_validation_repeats", "bootstrap_resamples", "seed")
+        return cls(*(config.document[key] for key in keys))
+
 
 def groups_with_head(
     energy: pd.DataFrame, networks: Mapping[str, Network]
@@ -69,9 +75,7 @@ def groups_with_head(
         yield {**head, "abbreviation": network.abbreviation}, group, network
 
 
-def validation(
-    energy: pd.DataFrame, networks: Mapping[str, Network], plan: Plan = Plan()
-) -> pd.DataFrame:
+def validation(energy: pd.DataFrame, networks: Mapping[str, Network], plan: Plan) -> pd.DataFrame:
     """validation.csv: Eq. (3) by each split, over repeats and with a cluster-bootstrap interval."""
     rows: list[dict[str, Any]] = []
     for head, group, network in groups_with_head(energy, networks):
@@ -118,9 +122,7 @@ def _error_interval(errors: FloatArray, codes: npt.NDArray[Any], plan: Plan) -> 
     return expanded_percentiles(means, codes, LEVEL)
 
 
-def bootstrap(
-    energy: pd.DataFrame, networks: Mapping[str, Network], plan: Plan = Plan()
-) -> pd.DataFrame:
+def bootstrap(energy: pd.DataFrame, networks: Mapping[str, Network], plan: Plan) -> pd.DataFrame:
     """bootstrap.csv: 95 % intervals of alpha and beta, whole images or sizes drawn, beside the
     expanded uncertainties of energy_models.csv.
     """
