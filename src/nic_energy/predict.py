@@ -83,7 +83,7 @@ def predict(request: Request) -> Answer:
         InputError: a file of the set-up is missing, or allows no prediction.
     """
     energy = _energy(request.folder)
-    networks = _networks(request.folder)
+    networks = networks_of(request.folder)
     own = None if request.basis == "joint" else _by_own_line(request, energy, networks)
     if own is not None:
         return own
@@ -120,7 +120,7 @@ def _energy(folder: Path) -> pd.DataFrame:
     return energy
 
 
-def _networks(folder: Path) -> Mapping[str, Network]:
+def networks_of(folder: Path) -> Mapping[str, Network]:
     """The networks table that the set-up was run with; the project's where it does not say."""
     path = folder / "config.json"
     if not path.is_file():
@@ -223,7 +223,8 @@ def _subject(request: Request, networks: Mapping[str, Network]) -> Subject:
     multiple = request.pad_multiple or (
         networks[request.network].pad_multiple if level else _own_multiple(request, module)
     )
-    columns, doubt = count_module(module, multiple, request.network)
+    width, height = _padded(request, multiple)
+    columns, doubt = count_module(module, multiple, request.network, width * height)
     return Subject(request.network, level, multiple, {n: columns[n] for n in FEATURES}, doubt)
 
 

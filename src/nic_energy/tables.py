@@ -275,6 +275,8 @@ JOINT_MODEL_COLUMNS: tuple[str, ...] = (
 )
 LEFT_OUT_SETUP_COLUMNS: tuple[str, ...] = (
     *PROVENANCE,
+    "estimator",
+    "sources",
     "scaled_by",
     "model",
     "scale",

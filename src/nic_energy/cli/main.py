@@ -13,6 +13,7 @@ from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import check_command, plan_command, show_command
 from nic_energy.cli.measuring import idle_command, measure_command, passport_command
 from nic_energy.cli.predicting import predict_command
+from nic_energy.cli.transferring import transfer_command
 from nic_energy.errors import InterruptedMeasurementError, NicEnergyError
 
 log = logging.getLogger("nic_energy")
@@ -63,5 +64,6 @@ for command in (
     show_command,
     check_command,
     predict_command,
+    transfer_command,
 ):
     main.add_command(command)

@@ -112,14 +112,15 @@ def lines(answer: "Answer") -> list[str]:
     interval = (
         "no interval"
         if found.low_j is None or found.high_j is None
-        else f"{found.coverage:.0%} prediction interval {found.low_j:.3g} to {found.high_j:.3g} J"
+        else f"{100 * found.coverage:.0f} % prediction interval {_figure(found.low_j)} to "
+        f"{_figure(found.high_j)} J"
     )
     about = answer.about
     device = about["device"] or "a device that is not stated"
     return [
         f"{subject.name}{quality}{level}, {request.width}x{request.height} "
         f"({request.width * request.height / 1e6:.3g} Mpx, padded to {width}x{height})",
-        f"  energy       {found.energy_j:.3g} J an execution, {interval}",
+        f"  energy       {_figure(found.energy_j)} J an execution, {interval}",
         *_basis(answer),
         *_outside(answer),
         *(f"  note         {note}" for note in found.notes),
@@ -127,6 +128,11 @@ def lines(answer: "Answer") -> list[str]:
         f"{', '.join(device) if isinstance(device, list) else device}, "
         f"estimator {about['estimator']}",
     ]
+
+
+def _figure(value: float) -> str:
+    """Three figures, or all that stand before the decimal point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _basis(answer: "Answer") -> list[str]:
@@ -142,7 +148,7 @@ def _basis(answer: "Answer") -> list[str]:
             f"E = {alpha * 1e6:.3g} J/Mpx · S {sign} {abs(beta):.3g} J"
         ]
     counts = ", ".join(
-        f"{value:,.4g} {TITLES[name]}" for name, value in answer.subject.features.items()
+        f"{_figure(value)} {TITLES[name]}" for name, value in answer.subject.features.items()
     )
     errors = joint["left_out_error_percent_by_network"]
     worst = max(errors, key=errors.__getitem__)
@@ -155,8 +161,15 @@ def _basis(answer: "Answer") -> list[str]:
 
 
 def _outside(answer: "Answer") -> list[str]:
+    from nic_energy.models.joint.document import features_of
+
     found = answer.prediction
-    said = [f"  outside      {_beyond(each)}" for each in found.outside]
+    used = ["pixels"] if answer.joint is None else features_of(answer.joint)
+    said = [
+        f"  outside      {_beyond(each)}"
+        + ("" if each.quantity in used else ", which is no term of the model")
+        for each in found.outside
+    ]
     if found.remoteness is not None:
         said.append(
             f"  distance     errors to expect: {found.remoteness:.2g} times those of the networks "
@@ -174,6 +187,6 @@ def _beyond(each: "Outside") -> str:
 
     side = "most" if each.value > each.most else "least"
     return (
-        f"{each.value:,.4g} {TITLES[each.quantity]}, measured were {each.least:,.4g} to "
-        f"{each.most:,.4g} ({each.factor:.2g} times the {side})"
+        f"{_figure(each.value)} {TITLES[each.quantity]}, measured were {_figure(each.least)} to "
+        f"{_figure(each.most)} ({each.factor:.2g} times the {side})"
     )

@@ -137,8 +137,8 @@ class JointModel:
         if not document.get("fitted"):
             raise InputError(f"{origin}: holds no joint model: {document.get('reason')}.")
         try:
-            values = document["coefficients"]["values"]
-            model = Fitted(tuple(values), np.array([values[term]["value"] for term in values]))
+            terms, values = document["terms"], document["coefficients"]["values"]
+            model = Fitted(tuple(terms), np.array([values[term]["value"] for term in terms]))
             lines = tuple(
                 LeftOutLine(
                     row["network"], row["level"], row["model"],
@@ -149,7 +149,7 @@ class JointModel:
             )  # fmt: skip
             least, most = document["training_range"]["pixels"]
             scatter = document["interval"]["scatter_percent"] / 100
-            information = np.array(document["information"]["matrix"])
+            information = np.array(document["information"])
             return cls(document, model, information, Errors(lines, scatter, (least, most)))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{origin}: is not complete ({error!r}).") from error

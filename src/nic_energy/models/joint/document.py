@@ -14,6 +14,7 @@ from nic_energy.models.joint.baselines import BASELINES, judge
 from nic_energy.models.joint.choice import (
     CANDIDATES,
     LEAST_NETWORKS,
+    NEEDS,
     Choice,
     Judged,
     LeftOut,
@@ -128,13 +129,11 @@ def joint_model(rows: pd.DataFrame, pixels: str = PADDED) -> tuple[dict[str, Any
         "fitted": True,
         "pixels": pixels,
         "model": choice.name,
+        "terms": list(model.terms),
         "networks": len(points.networks),
         "images": len(set(rows["image"])),
         "coefficients": _coefficients(points, model),
-        "information": {
-            "terms": list(model.active),
-            "matrix": information(points, model).tolist(),
-        },
+        "information": information(points, model).tolist(),
         "left_out_error_percent": 100 * float(outer.mean()),
         "left_out_error_percent_by_network": {
             name: 100 * float(error) for name, error in zip(points.networks, outer, strict=True)
@@ -158,16 +157,24 @@ def joint_model(rows: pd.DataFrame, pixels: str = PADDED) -> tuple[dict[str, Any
 
 def equation(document: Mapping[str, Any]) -> str:
     """The model of joint_model.json as one line, the terms at 0 left out."""
+    coefficients = document["coefficients"]["values"]
     values = {
-        name: f"{each['value']:.3g} {each['unit']}{SYMBOLS[name]}"
-        for name, each in document["coefficients"]["values"].items()
-        if each["value"] > 0
+        name: f"{coefficients[name]['value']:.3g} {coefficients[name]['unit']}{SYMBOLS[name]}"
+        for name in document["terms"]
+        if coefficients[name]["value"] > 0
     }
     per_pixel = [text for name, text in values.items() if name in PER_PIXEL]
     others = [text for name, text in values.items() if name not in PER_PIXEL]
     inside = " + ".join(per_pixel)
     slope = [f"S · ({inside})" if len(per_pixel) > 1 else f"S · {inside}"] if per_pixel else []
     return "E = " + " + ".join([*slope, *others])
+
+
+def features_of(document: Mapping[str, Any]) -> list[str]:
+    """What the model of joint_model.json makes use of, the pixels first."""
+    values = document["coefficients"]["values"]
+    used = [term for term in document["terms"] if values[term]["value"] > 0]
+    return ["pixels", *(NEEDS[term] for term in used if term in NEEDS)]
 
 
 def provenance(rows: pd.DataFrame) -> dict[str, Any]:
@@ -185,7 +192,7 @@ def _said(rows: pd.DataFrame, name: str) -> Any:
 
 
 def _coefficients(points: Points, model: Fitted) -> dict[str, Any]:
-    """Values, units, and the covariance by a jackknife over networks.
+    """Values, units, and the covariance by a jackknife over networks, in the order of the terms.
 
     A coefficient at 0 is held there by its sign: its standard uncertainty says little.
     """
@@ -205,7 +212,7 @@ def _coefficients(points: Points, model: Fitted) -> dict[str, Any]:
             }
             for number, term in enumerate(model.terms)
         },
-        "covariance": {"terms": list(model.terms), "matrix": covariance.tolist()},
+        "covariance": covariance.tolist(),
     }
 
 
