@@ -138,6 +138,9 @@ rule write_report:
         models=rules.fit_energy_models.output.models,
         slopes=rules.fit_complexity_models.output[0],
         ranking=rules.rank_networks.output[0],
+        validation=rules.validate_energy_models.output,
+        comparison=rules.compare_models.output,
+        joint=rules.fit_joint_model.output,
         complexity=rules.count_macs.output.summary,
         figures=figures(),
     output:
