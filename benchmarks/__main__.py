@@ -14,6 +14,8 @@ PAGES = {
     "table2": "simulated_campaign.md",
     "sampler": "sampler.md",
     "coverage": "coverage.md",
+    "joint": "joint_model.md",
+    "validation": "validation_simulated.md",
 }
 MINUTES = {
     "stopping": 1,
@@ -22,6 +24,8 @@ MINUTES = {
     "table2": 10,
     "sampler": 3,
     "coverage": 30,
+    "joint": 5,
+    "validation": 3,
 }
 """Roughly, on two cores."""
 
