@@ -9,9 +9,10 @@ from nic_energy import tables
 from nic_energy.files import write_json
 from nic_energy.models.comparison import predictor_comparison
 from nic_energy.models.joint import joint_model
+from nic_energy.models.predictors import size_effect_table
 from nic_energy.models.residuals import residuals
 from nic_energy.models.validation import Plan, validation
-from nic_energy.report.judged import Judged, predictor_sentences
+from nic_energy.report.judged import Judged, predictor_sentences, size_sentences
 from tests.models.sizes import rows, spread_sizes
 from tests.models.table2 import NETWORKS
 
@@ -27,6 +28,7 @@ def put(folder: Path, networks: int = 6) -> None:
         ("validation", validation(energy, NETWORKS, plan)),
         ("residuals", residuals(energy, NETWORKS)),
         ("predictor_comparison", predictor_comparison(energy, NETWORKS, plan)),
+        ("size_effects", size_effect_table(energy, NETWORKS)),
         ("joint_model", candidates),
     ):
         tables.write_csv(folder / "models" / f"{name}.csv", table)
@@ -99,3 +101,13 @@ def test_a_predictor_is_better_only_beyond_its_interval(
     (sentence,) = predictor_sentences(pd.DataFrame([row]))
     assert sentence.startswith("On images that were left out, the padded pixels")
     assert words in sentence
+
+
+def test_sizes_that_do_something_of_their_own_make_u_too_small() -> None:
+    row = {"network": "n", "abbreviation": "N", "level": "low", "p_value": 0.02}
+    table = pd.DataFrame([row, {**row, "level": "high", "p_value": 0.04}])
+    (none,) = size_sentences(table.assign(p_value=[0.03, 0.2]))
+    assert none == "Padded sizes do nothing beside the line that 2 lines could tell."
+    (both,) = size_sentences(table)
+    assert "in 2 of 2 lines (N low, N high)" in both and "too small there" in both
+    assert size_sentences(table.iloc[:0]) == []

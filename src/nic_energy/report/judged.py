@@ -10,7 +10,9 @@ import pandas as pd
 
 from nic_energy import tables
 from nic_energy.models.joint.document import equation
+from nic_energy.models.ranking import holm
 from nic_energy.models.splits import BY_IMAGE, BY_SIZE, PAPER
+from nic_energy.models.uncertainty import LEVEL
 from nic_energy.report.grids import NOTHING, Grid, View, grid
 
 VIEW: View = (
@@ -42,6 +44,7 @@ FILES = {
     "validation": ("models/validation.csv", tables.VALIDATION_COLUMNS),
     "residuals": ("models/residuals.csv", tables.RESIDUAL_COLUMNS),
     "predictors": ("models/predictor_comparison.csv", tables.PREDICTOR_COLUMNS),
+    "sizes": ("models/size_effects.csv", tables.SIZE_EFFECT_COLUMNS),
     "candidates": ("models/joint_model.csv", tables.JOINT_MODEL_COLUMNS),
 }
 JOINT = "models/joint_model.json"
@@ -50,7 +53,6 @@ LINKED = (
     JOINT,
     "models/bootstrap.csv",
     "models/regression_comparison.csv",
-    "models/size_effects.csv",
 )
 
 
@@ -61,6 +63,7 @@ class Judged:
     validation: pd.DataFrame
     residuals: pd.DataFrame
     predictors: pd.DataFrame
+    sizes: pd.DataFrame
     candidates: pd.DataFrame
     joint: Mapping[str, Any]
 
@@ -77,7 +80,7 @@ class Judged:
         """What the template shows of it."""
         return {
             "errors": grid(errors_by_split(self.validation, self.residuals), VIEW),
-            "predictors": predictor_sentences(self.predictors),
+            "predictors": [*predictor_sentences(self.predictors), *size_sentences(self.sizes)],
             "joint": joint_sentences(self.joint),
             "candidates": candidate_grid(self.candidates) if self.joint["fitted"] else None,
         }
@@ -126,6 +129,23 @@ def predictor_sentences(predictors: pd.DataFrame) -> list[str]:
 
 def _bounds(low: float, high: float) -> str:
     return "" if pd.isna(low) else f", 95 % interval {low:+.2f} to {high:+.2f}"
+
+
+def size_sentences(sizes: pd.DataFrame) -> list[str]:
+    """Whether padded sizes do something of their own, at 95 % over all lines (Holm)."""
+    lines = sizes.drop_duplicates(["network", "level"])
+    if lines.empty:
+        return []
+    found = lines[holm(lines["p_value"].tolist(), LEVEL)]
+    if found.empty:
+        return [f"Padded sizes do nothing beside the line that {len(lines)} lines could tell."]
+    named = ", ".join(
+        f"{a} {b}" for a, b in zip(found["abbreviation"], found["level"], strict=True)
+    )
+    return [
+        f"Padded sizes do something of their own in {len(found)} of {len(lines)} lines ({named}): "
+        "U of α and β takes images as independent, and is too small there."
+    ]
 
 
 def joint_sentences(joint: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from nic_energy import tables
 from nic_energy.errors import InputError, MismatchError
 from nic_energy.files import write_json
 from nic_energy.models.joint import joint_model, training_rows
-from nic_energy.models.joint.document import equation, features_of
+from nic_energy.models.joint.document import equation, features_of, provenance
 from nic_energy.models.joint.fit import BYTES, CALLS, FEATURES, KMAC, PAPER_KMAC
 from nic_energy.models.prediction import JOINT, JointModel
 from tests.models.sizes import rows as rows_of
@@ -81,6 +81,19 @@ def test_the_document_says_what_it_rests_on(
     truth = TRUTHS["mac"]["j_per_kmac"]
     found = document["coefficients"]["values"]["j_per_kmac"]
     assert abs(found["value"] - truth) < 3 * found["standard_uncertainty"]
+
+
+def test_settings_are_said_as_they_are_and_as_a_list_where_they_differ() -> None:
+    table = world(TRUTHS["mac"]).assign(
+        driver=535.54, deterministic=True, device_name="GPU", weights="random", idle_kind="cold"
+    )
+    table.loc[0, "idle_kind"] = "paired"
+    found = provenance(table)
+    assert found["device"] == "GPU"
+    assert found["settings"]["driver"] == "535.54"
+    assert found["settings"]["deterministic"] is True
+    assert found["settings"]["idle_kind"] == ["cold", "paired"]
+    assert found["settings"]["power_field"] is None
 
 
 def test_the_error_that_is_stated_is_that_of_the_nested_loop(

@@ -187,7 +187,7 @@ def provenance(rows: pd.DataFrame) -> dict[str, Any]:
 
 def _said(rows: pd.DataFrame, name: str) -> Any:
     values = sorted(set(rows[name].dropna()), key=str) if name in rows else []
-    plain = [value if isinstance(value, str) else bool(value) for value in values]
+    plain = [bool(value) if isinstance(value, bool | np.bool_) else str(value) for value in values]
     return plain if len(plain) > 1 else (plain[0] if plain else None)
 
 
