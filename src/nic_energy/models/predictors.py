@@ -185,7 +185,7 @@ def size_effect_table(energy: pd.DataFrame, networks: Mapping[str, Network]) -> 
                 "padded_size": size,
                 "images": int(images),
                 "mean_relative_residual_percent": 100 * mean,
-                "size_effect_percent": 100 * effect,
+                "size_effect_percent": 100 * effect + 0.0,  # no -0
                 **spread,
             }
             for size, images, mean, effect in sorted(
