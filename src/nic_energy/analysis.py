@@ -49,7 +49,6 @@ def analysis_of(config: Config) -> Analysis:
         document["power_field"],
         cast(IdleKind, protocol.idle_kind),
         Calibration(**calibration) if calibration else None,
-        protocol.temperature_band_celsius,
     )
 
 

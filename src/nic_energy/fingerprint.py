@@ -26,6 +26,7 @@ MEASURING: tuple[str, ...] = (
     "codecs/networks.py",
     "codecs/padding.py",
     "codecs/weights.py",
+    "energy/admissibility.py",
     "energy/estimators.py",
     "energy/idle.py",
     "measure/backends.py",

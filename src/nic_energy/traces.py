@@ -144,8 +144,23 @@ class Window:
         return not INADMISSIBLE.intersection(self.flags)
 
 
-INADMISSIBLE = frozenset({"window_too_short", "too_few_samples"})
-"""Window flags that keep a window out of the mean."""
+INADMISSIBLE = frozenset(
+    {
+        "clock_changed",
+        "clock_step",
+        "counter_reset",
+        "implausible_readings",
+        "other_processes",
+        "performance_state_changed",
+        "sampler_gap",
+        "stale_readings",
+        "temperature_outside_band",
+        "throttled",
+        "too_few_samples",
+        "window_too_short",
+    }
+)
+"""Window flags that keep a window out of the mean; any other only says what was."""
 
 
 @dataclass(frozen=True)

@@ -106,12 +106,13 @@ def test_settings_hold_what_changes_a_measurement_and_nothing_else() -> None:
         "estimator": "paper_sum",
         "images": {"select": 3},
         "networks": [{"name": "mbt2018", "qualities": [1]}],
-        "protocol": {"idle_s": 60, "temperature_band_celsius": 5, "min_duration_s": 5.0},
+        "protocol": {"idle_s": 60, "idle_kind": "paired", "min_duration_s": 5.0},
         "cross_validation_folds": 5,
     }
     assert json.dumps(resolve(same).settings()) == json.dumps(base)
     for other in (
         {"protocol": {"min_duration_s": 6}},
+        {"protocol": {"temperature_band_celsius": 5}},
         {"deterministic": False},
         {"precision": "tf32"},
         {"weights": "random"},

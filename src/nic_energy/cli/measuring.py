@@ -211,6 +211,9 @@ def measure_command(
 
 def _log_progress(progress: "Progress") -> None:
     decision = progress.decision
+    if decision is None:
+        log.info("window %d: left out, none admissible yet", progress.window.index)
+        return
     predicted = decision.predicted_repetitions
     left = "time left not known"
     if predicted is not None:

@@ -6,9 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nic_energy import fingerprint
 from nic_energy.config import Network
 from nic_energy.config.settings import is_open
+from nic_energy.energy.admissibility import Limits
 from nic_energy.errors import ConfigError, MeterError, MismatchError, NicEnergyError
 from nic_energy.files import digest_of, sha256
 from nic_energy.measure.backends import open_backend
@@ -37,6 +40,7 @@ from nic_energy.traces import (
     Trace,
     TraceMeta,
     read_meta,
+    read_trace,
     samples_table,
 )
 
@@ -280,9 +284,22 @@ class _Attempt:
             execution_s,
         )
         self.meta = replace(self.meta, preheat=heated.as_dict(), intervals=(*before, interval))
+        limits = Limits(
+            min_duration_s=protocol["min_duration_s"],
+            temperature_band_celsius=protocol["temperature_band_celsius"],
+            clock_tolerance_percent=protocol["clock_tolerance_percent"],
+            sampling_hz=bench.sampling_hz,
+            power_limit_w=bench.meter.details.get("enforced_power_limit_w"),
+            processes=self._processes(bench),
+        )
         done = repeat(
             bench,
-            WindowRule(protocol["min_duration_s"], protocol["lead_in_s"]),
+            WindowRule(
+                protocol["lead_in_s"],
+                limits,
+                protocol["max_rejected"],
+                protocol["preheat_max_s"],
+            ),
             StoppingRule(
                 confidence=protocol["confidence"],
                 relative_width=protocol["relative_width"],
@@ -304,6 +321,20 @@ class _Attempt:
             intervals=(*before, interval, *done.intervals, *after),
             stopping={**asdict(done.decision), "power_field": field.column},
         )
+
+    def _processes(self, bench: Bench) -> int | None:
+        """Compute processes that belong on the device: those now, of which ours is the one that
+        was not there during the idle reference.
+        """
+        bench.drain()
+        now = next(
+            (n for s in bench.history if (n := s.get("compute_processes")) is not None), None
+        )
+        idle = read_trace(self.request.idle).column("compute_processes")
+        before = idle[np.isfinite(idle)]
+        if now is None:
+            return None
+        return int(now) if not len(before) else min(int(now), int(before.max()) + 1)
 
     def _keep(self, progress: Progress, report: Callable[[Progress], None]) -> None:
         """A finished window stays in the attempt, whatever comes after it."""
