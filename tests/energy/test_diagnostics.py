@@ -103,13 +103,15 @@ def test_what_had_converged_may_turn_out_not_to_have(correlated: Campaign) -> No
 
 
 def test_a_drift_is_found_as_a_trend_and_enters_the_budget(tmp_path: Path) -> None:
-    found = sixteen(tmp_path, drift_percent_per_hour=120).tables()
+    found = sixteen(tmp_path, drift_percent_per_hour=80, noise_percent=0.2).tables()
     row = diagnostics_of(found)
-    at_first = 120 * CYCLE_S / 3600
+    at_first = 80 * CYCLE_S / 3600
     assert row["trend_p"] < 0.001
     # In percent of energies that have grown by then.
     u = row["trend_u_percent_per_window"]
-    assert at_first / 3 - 3 * u < row["trend_percent_per_window"] < at_first + 3 * u
+    # Within its band of 3 K the chip may still warm, and leak 0.12 % a kelvin more.
+    warming = 0.12 * 3 / 8
+    assert at_first / 3 - 3 * u < row["trend_percent_per_window"] < at_first + warming + 3 * u
     for each in found.energy.to_dict("records"):
         count = int(each["repetitions"])
         share = row["trend_percent_per_window"] / 100 * (count - 1) / 2 / math.sqrt(3)
