@@ -33,6 +33,8 @@ MEASURING: tuple[str, ...] = (
     "measure/device.py",
     "measure/loading.py",
     "measure/modality.py",
+    "measure/warm.py",
+    "measure/workshop.py",
     "protocol/bench.py",
     "protocol/idle.py",
     "protocol/preheat.py",

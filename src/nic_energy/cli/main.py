@@ -12,6 +12,7 @@ from nic_energy import __version__
 from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import check_command, plan_command, show_command
 from nic_energy.cli.measuring import idle_command, measure_command, passport_command
+from nic_energy.cli.working import worker_group
 from nic_energy.errors import InterruptedMeasurementError, NicEnergyError
 
 log = logging.getLogger("nic_energy")
@@ -61,5 +62,6 @@ for command in (
     plan_command,
     show_command,
     check_command,
+    worker_group,
 ):
     main.add_command(command)

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from statistics import median
 
 from nic_energy.energy.admissibility import (
     Conditions,
@@ -64,11 +65,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Repetitions:
-    """All windows, admissible or not, and the last decision of the stopping rule."""
+    """All windows, admissible or not, the last decision of the stopping rule, and the temperature
+    at which this load settled, None without a thermometer.
+    """
 
     windows: tuple[Window, ...]
     intervals: tuple[Interval, ...]
     decision: Decision
+    settled_c: float | None
 
 
 class RepetitionError(MeasurementError):
@@ -155,7 +159,7 @@ def repeat(
             execution_s = min(execution_s, window.duration_s / executions)
             executions = max(executions, executions_for(limits.min_duration_s, execution_s))
         if decision is not None and decision.stop and window.admissible:
-            return Repetitions(judge.windows, tuple(intervals), decision)
+            return Repetitions(judge.windows, tuple(intervals), decision, judge.settled_c())
         _refuse_too_many(judge.windows, rule)
 
 
@@ -217,6 +221,13 @@ class Judge:
         """Dynamic energy of one execution in each admissible window, in J."""
         pairs = zip(self.windows, self._energies, strict=True)
         return [energy for window, energy in pairs if window.admissible and energy is not None]
+
+    def settled_c(self) -> float | None:
+        """Median temperature of the last windows."""
+        recent = [
+            s.temperature_c for s in self._states[-self._last :] if s.temperature_c is not None
+        ]
+        return median(recent) if recent else None
 
     def _energy(self, recent: list[Sample], window: Window) -> float | None:
         try:
