@@ -2,12 +2,13 @@
 
 import json
 import shlex
+from functools import lru_cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from nic_energy import fingerprint
-from nic_energy.campaign import keys, passport_is_stale, trace_is_stale, trace_path
+from nic_energy.campaign import keys, measuring_order, passport_is_stale, trace_is_stale, trace_path
 from nic_energy.config import resolve
 from nic_energy.errors import ConfigError
 from nic_energy.files import canonical_json, digest_of
@@ -105,6 +106,20 @@ def reference_of_modality(wildcards, path):
     """The idle reference or the passport; a new one alone measures no modality again."""
     key = [wildcards.part, wildcards.network, int(wildcards.quality), wildcards.image]
     return path if trace_is_stale(CAMPAIGN, key, MEASURING_CODE) else ancient(path)
+
+
+@lru_cache(maxsize=1)
+def places():
+    """The place of every modality in the order of measurement."""
+    index = checkpoints.index_images.get().output.index
+    images = [entry.image for entry in read_index(Path(index))]
+    return {key: place for place, key in enumerate(measuring_order(CAMPAIGN, images))}
+
+
+def priority_of_modality(wildcards):
+    """What is measured first has the highest priority; all measurements come before the plots."""
+    key = (wildcards.part, wildcards.network, int(wildcards.quality), wildcards.image)
+    return len(places()) - places()[key]
 
 
 def idle_of_modality(wildcards):

@@ -14,6 +14,7 @@ rule measure:
     conda:
         CONDA
     threads: workflow.cores
+    priority: priority_of_modality
     resources:
         gpu=1,
         mem_mb=8000,

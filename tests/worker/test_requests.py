@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nic_energy.cli.working import WorkersDesk
 from nic_energy.errors import ConfigError, DeviceError
 from nic_energy.measure.serving import Worker
 from nic_energy.worker import registry
@@ -30,7 +31,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     address = registry.address_of("code", "settings", "GPU-1", tmp_path)
-    return Worker(address, "GPU-1", lambda _: None, lambda *_: "", 1.0, 0)  # type: ignore[arg-type, return-value]
+    return Worker(address, "GPU-1", WorkersDesk(), 1.0, 0)
 
 
 def request(root: Path, **changes: Any) -> dict[str, Any]:

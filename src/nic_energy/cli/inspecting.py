@@ -1,5 +1,8 @@
 """Commands that look at a campaign and change nothing: `plan`, `show`, `check`."""
 
+import contextlib
+import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,6 +84,36 @@ def _expected_images(config: Config) -> int | None:
     if isinstance(select, int):
         return select
     return len(select) if select else config.images.count
+
+
+@click.command("status")
+@click.argument("folder", type=PATH)
+@click.option("--watch", is_flag=True, help="Go on showing it until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def status_command(folder: Path, watch: bool, as_json: bool) -> None:
+    """Say what a campaign is doing now, from another terminal.
+
+    FOLDER is results/{setup}.
+    """
+    from dataclasses import asdict
+
+    from rich.live import Live
+    from rich.text import Text
+
+    from nic_energy.campaign import duration
+    from nic_energy.measure.status import read_status
+
+    status = read_status(folder)
+    if as_json:
+        click.echo(json.dumps({**asdict(status), "left_s": status.left_s}, indent=2))
+    elif not watch:
+        click.echo(f"{status.setup}: {status.line(duration)} (as of {status.updated_utc})")
+    else:
+        with contextlib.suppress(KeyboardInterrupt), Live(refresh_per_second=4) as live:
+            while True:
+                live.update(Text(f"{status.setup}: {status.line(duration)}"))
+                time.sleep(1)
+                status = read_status(folder)
 
 
 @click.command("show")

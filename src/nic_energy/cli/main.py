@@ -10,7 +10,12 @@ import click
 
 from nic_energy import __version__
 from nic_energy.cli.images import images_group
-from nic_energy.cli.inspecting import check_command, plan_command, show_command
+from nic_energy.cli.inspecting import (
+    check_command,
+    plan_command,
+    show_command,
+    status_command,
+)
 from nic_energy.cli.measuring import idle_command, measure_command, passport_command
 from nic_energy.cli.working import worker_group
 from nic_energy.errors import InterruptedMeasurementError, NicEnergyError
@@ -61,6 +66,7 @@ for command in (
     measure_command,
     plan_command,
     show_command,
+    status_command,
     check_command,
     worker_group,
 ):

@@ -3,12 +3,13 @@
 import json
 import logging
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nic_energy.campaign import duration, setup_folder, time_left
+from nic_energy.campaign import duration, setup_folder
 from nic_energy.config import Config, resolve
 from nic_energy.config.merge import read_merged
 from nic_energy.errors import ConfigError, MismatchError
@@ -184,6 +185,7 @@ def measure_command(worker: str | None, no_worker: bool, **options: Any) -> None
     measured again. With --worker a process that stays from modality to modality does the work.
     """
     from nic_energy.measure.modality import measure_modality
+    from nic_energy.measure.status import StatusFile
 
     if worker and not no_worker:
         from nic_energy.worker.client import measure
@@ -192,9 +194,16 @@ def measure_command(worker: str | None, no_worker: bool, **options: Any) -> None
         given["config"] = given.pop("config_path")
         raise SystemExit(measure(given))
     config, request = request_of(**options)
-    outcome = measure_modality(request, report=log_progress)
+    status, began = StatusFile(config, request.setup_folder), time.monotonic()
+
+    def report(progress: "Progress") -> None:
+        log_progress(progress)
+        status.window(request, progress)
+
+    outcome = measure_modality(request, report=report)
+    now = status.finished(outcome, time.monotonic() - began)
     click.echo(outcome_line(request, outcome))
-    click.echo(f"  {time_left(config)}")
+    click.echo(f"  {now.line(duration)}")
 
 
 def request_of(
@@ -242,7 +251,7 @@ def log_progress(progress: "Progress") -> None:
         seconds = (predicted - decision.repetitions) * progress.window.duration_s
         left = f"of about {predicted}, {duration(seconds)} of windows left"
     log.info(
-        "window %d: mean %.4f J, half width %s %%, K = %d, %s",
+        "window %d: mean %.4g J, half width %s %%, K = %d, %s",
         progress.window.index,
         decision.mean,
         "?" if decision.half_width_percent is None else f"{decision.half_width_percent:.2f}",

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nic_energy.campaign import duration
 from nic_energy.cli.measuring import PATH, log_progress, outcome_line, request_of
+from nic_energy.config import Config
 from nic_energy.worker.registry import Address, runtime_folder, stop, workers
 
 if TYPE_CHECKING:
     from nic_energy.measure.modality import MeasureRequest, Outcome
+    from nic_energy.measure.status import StatusFile
     from nic_energy.protocol.repetitions import Progress
 
 log = logging.getLogger(__name__)
@@ -38,53 +41,51 @@ def serve_command(key: str, config_path: Path, device_uuid: str) -> None:
     Worker(
         Address(runtime_folder(), key),
         device_uuid,
-        _prepare,
-        _describe,
+        WorkersDesk(),
         float(options["idle_s"]),
         int(options["memory_mb"]) << 20,
     ).serve()
 
 
-def _prepare(options: Mapping[str, str]) -> "MeasureRequest":
-    """The request that a client's options stand for."""
-    passport = options.get("passport")
-    _, request = request_of(
-        Path(options["config"]),
-        options.get("digest"),
-        options["network"],
-        Path(options["image_file"]),
-        part=options.get("part", "chain"),
-        quality=int(options["quality"]),
-        image=options["image"],
-        idle=Path(options["idle"]),
-        passport=Path(passport) if passport else None,
-        output=Path(options["output"]),
-    )
-    return request
+class WorkersDesk:
+    """Reads requests, and keeps the status file of their set-up."""
 
+    def __init__(self) -> None:
+        self._status: StatusFile | None = None
+        self._config: Config | None = None
 
-def _describe(
-    request: "MeasureRequest", progress: "Progress | None", outcome: "Outcome | None"
-) -> str:
-    if outcome is not None:
-        return outcome_line(request, outcome)
-    assert progress is not None
-    log_progress(progress)
-    return progress_line(request, progress)
+    def prepare(self, options: Mapping[str, str]) -> "MeasureRequest":
+        """The request that a client's options stand for."""
+        from nic_energy.measure.status import StatusFile
 
+        passport = options.get("passport")
+        config, request = request_of(
+            Path(options["config"]),
+            options.get("digest"),
+            options["network"],
+            Path(options["image_file"]),
+            part=options.get("part", "chain"),
+            quality=int(options["quality"]),
+            image=options["image"],
+            idle=Path(options["idle"]),
+            passport=Path(passport) if passport else None,
+            output=Path(options["output"]),
+        )
+        if config != self._config:
+            self._config, self._status = config, StatusFile(config, request.setup_folder)
+        return request
 
-def progress_line(request: "MeasureRequest", progress: "Progress") -> str:
-    """How far a modality is, in a line."""
-    decision = progress.decision
-    name = f"{request.network.network} q{request.quality} {request.image}"
-    if decision is None:
-        return f"{name}: {progress.rejected} windows left out, none admissible yet"
-    predicted = decision.predicted_repetitions
-    width = decision.half_width_percent
-    return (
-        f"{name}: window {decision.repetitions} of about {predicted or '?'}, "
-        f"{decision.mean:.4g} J" + (f" ± {width:.2g} %" if width is not None else "")
-    )
+    def window(self, request: "MeasureRequest", progress: "Progress") -> str:
+        """A window is done."""
+        log_progress(progress)
+        assert self._status is not None
+        return self._status.window(request, progress).line(duration)
+
+    def finished(self, request: "MeasureRequest", outcome: "Outcome", seconds: float) -> str:
+        """A modality is done; its trace counts already, since its client links it next."""
+        assert self._status is not None
+        now = self._status.finished(outcome, seconds, about_to_be_linked=True)
+        return f"{outcome_line(request, outcome)}\n  {now.line(duration)}"
 
 
 @worker_group.command("status")

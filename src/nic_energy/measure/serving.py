@@ -10,10 +10,10 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator
 
@@ -63,11 +63,23 @@ SCHEMA: Mapping[str, Any] = {
 }
 PATHS = ("config", "image_file", "idle", "passport", "output")
 
-Prepare = Callable[[Mapping[str, str]], MeasureRequest]
-"""Makes a request to measure of a client's options."""
 
-Describe = Callable[[MeasureRequest, Progress | None, Outcome | None], str]
-"""Says in a line how far a modality is (a progress), or how it ended (an outcome)."""
+class Desk(Protocol):
+    """What stands between the clients and the measurement: reads their options, and says in a
+    line how far a modality is.
+    """
+
+    def prepare(self, options: Mapping[str, str]) -> MeasureRequest:
+        """The request that a client's options stand for."""
+        ...
+
+    def window(self, request: MeasureRequest, progress: Progress) -> str:
+        """A window is done."""
+        ...
+
+    def finished(self, request: MeasureRequest, outcome: Outcome, seconds: float) -> str:
+        """A modality is done, its trace not yet linked."""
+        ...
 
 
 class Worker:
@@ -76,8 +88,7 @@ class Worker:
     Args:
         address: where it listens.
         device_uuid: the GPU that it is for.
-        prepare: makes a `MeasureRequest` of a client's options.
-        describe: says how far a modality is.
+        desk: reads the clients' options, and keeps people informed.
         idle_s: it leaves after this long without a request.
         budget_bytes: memory that networks may keep on the device.
     """
@@ -86,13 +97,12 @@ class Worker:
         self,
         address: Address,
         device_uuid: str,
-        prepare: Prepare,
-        describe: Describe,
+        desk: Desk,
         idle_s: float,
         budget_bytes: int,
     ) -> None:
         self._address, self._device_uuid = address, device_uuid
-        self._prepare, self._describe = prepare, describe
+        self._desk = desk
         self._idle_s, self._root = idle_s, Path.cwd()
         self._workshop = WarmWorkshop(budget_bytes)
         self._started_utc = utc_now()
@@ -157,9 +167,11 @@ class Worker:
         logging.getLogger().addHandler(forward)
         try:
             options = self._checked(message)
-            request = self._prepare(options)
+            request = self._desk.prepare(options)
             self._say(request.key)
+            began = time.monotonic()
             outcome = self._attempt(request, connection)
+            text = self._desk.finished(request, outcome, time.monotonic() - began)
         except NicEnergyError as error:
             self._workshop.failed()
             send(connection, _error(error, error.exit_code))
@@ -171,7 +183,6 @@ class Worker:
             send(connection, _error(error, 1))
         else:
             attempt = str(outcome.attempt.resolve())
-            text = self._describe(request, None, outcome)
             send(connection, {"kind": "done", "attempt": attempt, "text": text})
         finally:
             logging.getLogger().removeHandler(forward)
@@ -180,18 +191,15 @@ class Worker:
 
     def _attempt(self, request: MeasureRequest, connection: Connection) -> Outcome:
         def report(progress: Progress) -> None:
+            text = self._desk.window(request, progress)
             try:
-                text = self._describe(request, progress, None)
                 send(connection, {"kind": "progress", "text": text})
             except WorkerGoneError as gone:
                 raise ClientGoneError(
                     "the client that asked went away; run again to go on where it stopped."
                 ) from gone
 
-        began = time.monotonic()
-        outcome = measure_modality(request, report, self._workshop, publish=False)
-        log.info("%s took %.1f s", request.key, time.monotonic() - began)
-        return outcome
+        return measure_modality(request, report, self._workshop, publish=False)
 
     def _checked(self, message: Mapping[str, Any]) -> dict[str, str]:
         """The options of a valid request.

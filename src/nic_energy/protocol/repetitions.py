@@ -55,12 +55,16 @@ class WindowRule:
 @dataclass(frozen=True)
 class Progress:
     """State of the loop after a window, for people: the window with its flags, how many were
-    rejected so far, and the decision on the others, None while there are none.
+    rejected so far, the decision on the others, None while there are none, the temperature, the
+    gross energy of the window, None where it is not known, and whether it is measured.
     """
 
     window: Window
     rejected: int
     decision: Decision | None
+    temperature_c: float | None = None
+    energy_gross_j: float | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,10 @@ def repeat(
         window = judge.add(Window(len(judge.windows), start, end, executions))
         energies = judge.energies()
         decision = stopping.decide(energies) if energies else None
-        report(Progress(window, len(judge.windows) - len(energies), decision))
+        rejected = len(judge.windows) - len(energies)
+        gross_j = judge.gross_j()
+        temperature_c, source = bench.temperature_c(), bench.meter.source
+        report(Progress(window, rejected, decision, temperature_c, gross_j, source))
         if not window.admissible:
             log.warning("window %d left out: %s", window.index, ", ".join(window.flags))
         if "window_too_short" in window.flags:
@@ -216,6 +223,13 @@ class Judge:
         self._energies.append(energy)
         self.windows = self._judged()
         return self.windows[-1]
+
+    def gross_j(self) -> float | None:
+        """Gross energy of the newest window in J, idle and all, of all its executions."""
+        energy, window = self._energies[-1], self._own[-1]
+        if energy is None:
+            return None
+        return energy * window.executions + self._idle_w * window.duration_s
 
     def energies(self) -> list[float]:
         """Dynamic energy of one execution in each admissible window, in J."""
