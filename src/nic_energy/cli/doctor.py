@@ -13,8 +13,6 @@ from nic_energy.config.merge import read_merged
 from nic_energy.errors import DeviceError
 
 CONFIG = Path("config") / "config.yaml"
-WIDTH = 110
-"""Columns of the output where there is no terminal."""
 
 
 @click.command("doctor")
@@ -56,7 +54,7 @@ def doctor_command(
 
     from nic_energy.doctor.collect import Request, collect
     from nic_energy.doctor.judge import judge
-    from nic_energy.doctor.page import document, show
+    from nic_energy.doctor.page import WIDTH, document, show
 
     request = Request(campaign(configs, device), seconds, timeout, not no_torch)
     with _Progress() as progress:

@@ -1,5 +1,7 @@
 """The diagnosis as a table for people and as JSON for programs."""
 
+import io
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -12,6 +14,9 @@ from nic_energy.doctor.checks import STATUSES, Check, Diagnosis
 from nic_energy.doctor.facts import Facts
 
 SCHEMA_VERSION = "1.0"
+
+WIDTH = 110
+"""Columns of the page where there is no terminal."""
 
 STYLES = {"ok": "green", "note": "cyan", "warning": "yellow", "failure": "bold red"}
 
@@ -29,6 +34,21 @@ def document(diagnosis: Diagnosis, facts: Facts, strict: bool) -> dict[str, Any]
         "checks": [asdict(check) for check in diagnosis.checks],
         "facts": asdict(facts),
     }
+
+
+def diagnosis_of(document: Mapping[str, Any]) -> Diagnosis:
+    """The diagnosis of a JSON document."""
+    checks = tuple(Check(**check) for check in document["checks"])
+    return Diagnosis(document["setup"], document["device"], document["meter"], checks)
+
+
+def as_text(diagnosis: Diagnosis, width: int = WIDTH) -> str:
+    """The page as plain text."""
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as captured:
+        show(diagnosis, console)
+    lines = [*captured.get().splitlines(), diagnosis.verdict()]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def show(diagnosis: Diagnosis, console: Console) -> None:
