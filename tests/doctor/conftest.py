@@ -1,6 +1,7 @@
 """A machine to be examined: the fake NVML library, a fake PyTorch, a folder of its own."""
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,9 @@ def machine(
 ) -> Iterator["Station"]:
     """A healthy machine under the lab's configuration."""
     monkeypatch.chdir(tmp_path)
+    # Locks lie in the folder of temporary files: those of tests that run beside are none of ours.
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "results").mkdir()

@@ -263,7 +263,7 @@ ILLS: tuple[Ill, ...] = (
         "a call fails",
         "permissions",
         "warning",
-        r"NVML fails in nvmlDeviceGetVbiosVersion \(Unknown Error\)",
+        r"NVML fails in nvmlDeviceGetVbiosVersion \(UNKNOWN\)",
         fault("nvmlDeviceGetVbiosVersion", "UNKNOWN"),
     ),
     # the readings

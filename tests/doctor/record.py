@@ -54,6 +54,7 @@ def environment(folder: Path, control: tuple[str, ...] | None) -> dict[str, str]
         "FAKE_TORCH": torch.environment(),
         "LD_LIBRARY_PATH": str(library),
         "TORCH_HOME": str(folder / "checkpoints"),
+        "TMPDIR": str(folder),
     }
     if control is None:
         (library / "libnvidia-ml.so.1").write_text("")

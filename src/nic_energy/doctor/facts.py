@@ -16,8 +16,8 @@ class Process:
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU as NVML describes it. `refusals` are the calls that gave no answer, with NVML's error;
-    `error` says why nothing at all is known of it.
+    """A GPU as NVML describes it. `refusals` are the calls that gave no answer, with the name of
+    NVML's error; `error` says why nothing at all is known of it.
     """
 
     index: int

@@ -33,6 +33,19 @@ HOT_MARGIN_K = 15.0
 FREE_BYTES = 4 * GIB
 """The largest network on the images of the paper takes this order of memory."""
 
+NOT_OFFERED = frozenset(
+    {
+        "ARGUMENT_VERSION_MISMATCH",
+        "DEPRECATED",
+        "FUNCTION_NOT_FOUND",
+        "INVALID_ARGUMENT",
+        "NOT_FOUND",
+        "NOT_SUPPORTED",
+        "NO_DATA",
+    }
+)
+"""Errors with which NVML says that a GPU or driver does not have something."""
+
 NOT_TOLD = "not told by this GPU or driver"
 
 
@@ -274,7 +287,7 @@ def memory(gpu: Gpu) -> Check:
 
 def permissions(gpu: Gpu) -> Check:
     """What this user is refused, and what the GPU does not offer."""
-    refused = [call for call, error in gpu.refusals.items() if "ermission" in error]
+    refused = [call for call, error in gpu.refusals.items() if error == "NO_PERMISSION"]
     if refused:
         return warning(
             "permissions",
@@ -283,7 +296,7 @@ def permissions(gpu: Gpu) -> Check:
             "in a container pass the GPU's utility capability (NVIDIA_DRIVER_CAPABILITIES=all); "
             "else ask the administrator",
         )
-    failing = {c: e for c, e in gpu.refusals.items() if e not in ("Not Supported", "Not Found")}
+    failing = {call: error for call, error in gpu.refusals.items() if error not in NOT_OFFERED}
     if failing:
         listed = ", ".join(f"{call} ({error})" for call, error in failing.items())
         return warning(

@@ -222,6 +222,18 @@ QUESTIONS: tuple[Question, ...] = (
 )
 
 
+ERROR_NAMES: Mapping[int, str] = {
+    code: name.removeprefix("NVML_ERROR_")
+    for name, code in vars(pynvml).items()
+    if name.startswith("NVML_ERROR_") and isinstance(code, int)
+}
+
+
+def error_name(code: int) -> str:
+    """NVML's name of an error, such as NOT_SUPPORTED."""
+    return ERROR_NAMES.get(code, f"error {code}")
+
+
 def tell(event: str, **content: Any) -> None:
     """Print one event."""
     sys.stdout.write(json.dumps({"event": event, **content}) + "\n")
@@ -282,7 +294,7 @@ def _gpu(index: int) -> dict[str, Any]:
         try:
             answers[question.key] = question.ask(handle)
         except pynvml.NVMLError as error:
-            refusals[question.call] = str(error)
+            refusals[question.call] = error_name(error.value)
     refusals.update(_field_refusals(handle))
     return {"uuid": uuid, "name": name, "answers": answers, "refusals": refusals}
 
@@ -293,9 +305,9 @@ def _field_refusals(handle: Any) -> dict[str, str]:
     try:
         values = pynvml.nvmlDeviceGetFieldValues(handle, [field.id for field in FIELDS])
     except pynvml.NVMLError as error:
-        return {"nvmlDeviceGetFieldValues": str(error)}
+        return {"nvmlDeviceGetFieldValues": error_name(error.value)}
     return {
-        f"field {field.id} ({field.column})": str(pynvml.NVMLError(value.nvmlReturn))
+        f"field {field.id} ({field.column})": error_name(value.nvmlReturn)
         for field, value in zip(FIELDS, values, strict=True)
         if value.nvmlReturn != pynvml.NVML_SUCCESS
     }
