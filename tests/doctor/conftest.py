@@ -20,6 +20,9 @@ from tests.fake_torch import FakeTorch
 
 LAB = project_root() / "config" / "config.yaml"
 
+PATIENT = {"protocol": {"sampling_hz": 2}}
+"""A busy test machine may stall a reading for longer than the lab's sampling rate allows."""
+
 
 @pytest.fixture
 def machine(
@@ -58,7 +61,7 @@ class Station:
 
     def examine(self, config: Mapping[str, Any] | None = None, **options: Any) -> Diagnosis:
         """Examine the machine."""
-        document = overlay(read_merged([LAB]), config or {})
+        document = overlay(overlay(read_merged([LAB]), PATIENT), config or {})
         request = Request(resolve(document), **{"seconds": 0.7, "limit_s": 4.0, **options})
         return judge(collect(request))
 

@@ -36,6 +36,23 @@ class Ill:
         """What the command ends with."""
         return 3 if self.status == "failure" else 0
 
+    @property
+    def needs_reading(self) -> bool:
+        """Whether the GPU has to be read for a while to find it."""
+        return self.check in READ
+
+
+READ = (
+    "meter",
+    "power_instant_w",
+    "power_legacy_w",
+    "power_average_w",
+    "counter",
+    "counter_agreement",
+    "read_time",
+    "activity",
+)
+
 
 def fault(call: str, what: str) -> tuple[str, ...]:
     """A control line of the fake library."""
@@ -332,6 +349,7 @@ ILLS: tuple[Ill, ...] = (
         "warning",
         "long beside the sampling period of 100 ms",
         fault("nvmlDeviceGetPowerUsage", "delay_ms=30"),
+        config={"protocol": {"sampling_hz": 10}},
     ),
     Ill(
         "calls slower than the sampling",
@@ -339,6 +357,7 @@ ILLS: tuple[Ill, ...] = (
         "failure",
         "samples are missed.*sampling_hz",
         fault("nvmlDeviceGetPowerUsage", "delay_ms=130"),
+        config={"protocol": {"sampling_hz": 10}},
     ),
     Ill(
         "an invisible process",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nic_energy.doctor import survey
-from tests.doctor.conftest import Station
+from tests.doctor.conftest import LAB, PATIENT, Station
 
 COMMAND = [
     sys.executable,
@@ -46,7 +46,8 @@ def test_without_a_gpu_it_says_so_and_what_to_do(tmp_path: Path) -> None:
 
 
 def test_healthy_and_ill_for_people_and_for_programs(machine: Station, tmp_path: Path) -> None:
-    quick = ("--seconds", "0.7", "--timeout", "5")
+    (tmp_path / "patient.json").write_text(json.dumps(PATIENT))
+    quick = (str(LAB), "patient.json", "--seconds", "0.7", "--timeout", "10")
     done = doctor(tmp_path, *quick)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "campaign lab (device cuda:0, meter nvml) can run here." in done.stdout

@@ -33,7 +33,7 @@ def test_an_ill_is_found(machine: Station, ill: Ill) -> None:
     machine.install(**ill.torch)
     for name, value in ill.environment.items():
         machine.patch.setenv(name, value)
-    diagnosis = machine.examine(ill.config)
+    diagnosis = machine.examine(ill.config, seconds=0.7 if ill.needs_reading else 0.2)
     found = check(diagnosis, ill.check)
     assert found.status == ill.status, found
     assert re.search(ill.text, text(found), re.DOTALL), found

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nic_energy.codecs.execution import NetworkLoad
@@ -161,11 +162,14 @@ def marks_against_events(
         last = events.mark()
         marked.append(end - start)
         timed.append(events.seconds(first, last))
-    worst = max(abs(m - t) for m, t in zip(marked, timed, strict=True))
+    differences = [abs(m - t) for m, t in zip(marked, timed, strict=True)]
+    typical = median(differences)  # one window may fall on a busy processor
     limit = MARK_S + MARK_SHARE * min(timed)
     problems = (
-        (f"marks differ from the device's clock by {1e3 * worst:.2f} ms, limit {1e3 * limit:.2f}",)
-        if worst > limit
+        (
+            f"marks differ from the device's clock by {1e3 * typical:.2f} ms, limit {1e3 * limit:.2f}",
+        )
+        if typical > limit
         else ()
     )
     return Finding(
@@ -175,7 +179,8 @@ def marks_against_events(
             "executions": executions,
             "windows_s by marks": marked,
             "windows_s by events": timed,
-            "worst difference (ms)": 1e3 * worst,
+            "typical difference (ms)": 1e3 * typical,
+            "worst difference (ms)": 1e3 * max(differences),
         },
         problems,
     )

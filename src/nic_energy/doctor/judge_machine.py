@@ -53,7 +53,8 @@ def packages(found: Packages) -> Check:
             "nic-energy is tested with the locked versions; keep one environment per set-up",
             "make clean setup",
         )
-    return ok("packages", f"{len(found.locked)} packages as locked")
+    listed = ", ".join(f"{name} {version}" for name, version in found.installed.items())
+    return ok("packages", f"as locked: {listed}")
 
 
 def _same(installed: str | None, locked: str) -> bool:

@@ -10,6 +10,7 @@ who listens knows what hangs; `system`, `gpu` and `samples` are answers; `share`
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -320,6 +321,8 @@ def read_gpu(uuid: str, seconds: float) -> None:
         DeviceError: the meter cannot be opened on it.
         MeterError: a reading failed.
     """
+    with suppress(OSError):  # as the sampler does, where it is allowed
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     tell("call", name="opening the meter")
     meter = NvmlMeter(uuid)
     tell("info", **asdict(meter.info()))
