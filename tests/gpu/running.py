@@ -165,13 +165,10 @@ def marks_against_events(
     differences = [abs(m - t) for m, t in zip(marked, timed, strict=True)]
     typical = median(differences)  # one window may fall on a busy processor
     limit = MARK_S + MARK_SHARE * min(timed)
-    problems = (
-        (
-            f"marks differ from the device's clock by {1e3 * typical:.2f} ms, limit {1e3 * limit:.2f}",
-        )
-        if typical > limit
-        else ()
-    )
+    problems: tuple[str, ...] = ()
+    if typical > limit:
+        found = f"{1e3 * typical:.2f} ms, limit {1e3 * limit:.2f} ms"
+        problems = (f"marks differ from the device's clock by {found}",)
     return Finding(
         "marks_against_events",
         "the marks of a window are those of the work on the device",
