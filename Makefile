@@ -1,5 +1,6 @@
 # make demo   the whole workflow on any machine, in minutes, with estimated joules
 # make run    the lab campaign on an NVIDIA GPU (config/config.yaml)
+# make gpu-test   what a lab should know of its GPU before the first campaign, minutes
 # make test   the tests    make check   format, lint, types, layers, workflow lint, tests
 #
 # Without an NVIDIA GPU, a smaller torch:
@@ -17,7 +18,7 @@ TORCH_INDEX ?=
 # Targets come first: --resources would take one after it for a resource.
 RUN := --cores 1 --resources gpu=1
 
-.PHONY: setup demo run plan tables test check format lint types bench docs lock clean
+.PHONY: setup demo run plan tables test gpu-test check format lint types bench docs lock clean
 
 setup: $(VENV)/.ready
 
@@ -57,6 +58,11 @@ tables: setup
 
 test: $(VENV)/.ready-dev
 	pytest --numprocesses 2 --dist loadscope --cov --cov-report= --cov-report=term:skip-covered --cov-fail-under=85
+
+# DEVICE=virtual rehearses it on a virtual GPU.
+DEVICE ?= cuda:0
+gpu-test: $(VENV)/.ready-dev
+	pytest tests/gpu/test_real_gpu.py --require-gpu --gpu-device $(DEVICE)
 
 check: $(VENV)/.ready-dev format lint types test
 

@@ -76,6 +76,14 @@ def indexed_images(config: Config) -> list[str] | None:
         return [row["image"] for row in csv.DictReader(handle)]
 
 
+def expected_images(config: Config) -> int | None:
+    """How many images the configuration says there are, None where it does not say."""
+    select = config.images.select
+    if isinstance(select, int):
+        return select
+    return len(select) if select else config.images.count
+
+
 def trace_is_stale(config: Config, key: Sequence[Any], code_fingerprint: str) -> bool:
     """Whether there is a trace of a modality (part, network, quality, image) that has to be
     measured again: other settings, code or row of the networks table, or not readable.

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from nic_energy.cli.measuring import JsonObject
-from nic_energy.config import Config, resolve
+from nic_energy.config import resolve
 
 PATH = click.Path(path_type=Path)
 
@@ -39,7 +39,7 @@ def plan_command(
 ) -> None:
     """Say how many modalities a campaign has, which are stale, and how long it takes."""
     from nic_energy import fingerprint
-    from nic_energy.campaign import duration, estimate, indexed_images, state
+    from nic_energy.campaign import duration, estimate, expected_images, indexed_images, state
     from nic_energy.files import write_json
 
     document = _read_configs(configs) if config_json is None else config_json
@@ -52,7 +52,7 @@ def plan_command(
         )
         return
     images = indexed_images(config)
-    count = len(images) if images is not None else _expected_images(config)
+    count = len(images) if images is not None else expected_images(config)
     networks = {name for name, _ in config.points}
     total = len(config.points) * len(config.parts) * count if count else None
     click.echo(
@@ -77,13 +77,6 @@ def plan_command(
             f"(M executions), preheating apart"
             f"{'; on the virtual clock' if config.document['device'] == 'virtual' else ''}."
         )
-
-
-def _expected_images(config: Config) -> int | None:
-    select = config.images.select
-    if isinstance(select, int):
-        return select
-    return len(select) if select else config.images.count
 
 
 @click.command("status")

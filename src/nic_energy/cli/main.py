@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nic_energy import __version__
+from nic_energy.cli.doctor import doctor_command
 from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import (
     check_command,
@@ -69,5 +70,6 @@ for command in (
     status_command,
     check_command,
     worker_group,
+    doctor_command,
 ):
     main.add_command(command)

@@ -13,6 +13,27 @@ from nic_energy.errors import DeviceError
 log = logging.getLogger(__name__)
 
 
+def lock_path(uuid: str) -> Path:
+    """File of the lock of the device with that UUID."""
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in uuid)
+    return Path(tempfile.gettempdir()) / f"nic-energy-{name}.lock"
+
+
+def is_held(uuid: str) -> bool:
+    """Whether a measurement holds the device now.
+
+    Raises:
+        OSError: the lock cannot be tried.
+    """
+    path = lock_path(uuid)
+    if not path.exists():
+        return False
+    lock = FileLock(path, mode=0o666)
+    held = not _try(lock)
+    lock.release()
+    return held
+
+
 @contextlib.contextmanager
 def device_lock(uuid: str, timeout_s: float = 3600.0) -> Iterator[None]:
     """Hold the lock of the device with that UUID, over all processes of the machine.
@@ -20,8 +41,7 @@ def device_lock(uuid: str, timeout_s: float = 3600.0) -> Iterator[None]:
     Raises:
         DeviceError: another measurement held the device for longer than `timeout_s`.
     """
-    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in uuid)
-    path = Path(tempfile.gettempdir()) / f"nic-energy-{name}.lock"
+    path = lock_path(uuid)
     lock = FileLock(path, mode=0o666)
     try:
         if not _try(lock):
