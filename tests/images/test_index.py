@@ -1,5 +1,6 @@
 import stat
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,7 @@ def test_links_and_bombs_in_an_archive_are_refused(
         bundle.writestr(entry, "/etc/passwd")
     with pytest.raises(InputError, match="it is a link"):
         index_images(images(source="zip", path=str(path)), path)
-    monkeypatch.setattr(sources_module, "MAX_MEMBER_BYTES", 10)
+    monkeypatch.setattr(sources_module, "LIMITS", replace(sources_module.LIMITS, member_bytes=10))
     bomb = archive(tmp_path / "b.zip", x=png())
     with pytest.raises(InputError, match="more than 10"):
         index_images(images(source="zip", path=str(bomb)), bomb)

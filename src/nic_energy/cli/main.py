@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nic_energy import __version__
+from nic_energy.cli.bundling import bundle_command, merge_command, verify_command
 from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import check_command, plan_command, show_command
 from nic_energy.cli.measuring import idle_command, measure_command, passport_command
@@ -61,5 +62,8 @@ for command in (
     plan_command,
     show_command,
     check_command,
+    bundle_command,
+    verify_command,
+    merge_command,
 ):
     main.add_command(command)
