@@ -20,7 +20,7 @@ NETWORKS = """network\tabbreviation\tlow\thigh\tpad_multiple\tfactory
 bmshj2018-factorized\tBfac\t1\t8\t16\tcompressai
 mbt2018-mean\tMmean\t1\t8\t128\tcompressai
 """
-SIZES = "image,width,height\nsmall,320,240\nmiddle,640,480\nlarge,1024,768\n"
+SIZES = "image,width,height\nsmall,320,240\nmiddle,640,480\nlarge,1024,768\nwide,1200,300\n"
 CONFIG: Mapping[str, Any] = {
     "setup": "lab-a",
     "device": "virtual",
@@ -116,9 +116,7 @@ def counted(config: Config, results: Path) -> None:
     if not COUNTS:
         COUNTS.extend(count_all(config.networks))
     summary, layers = COUNTS
-    tables.write_csv(
-        results / "complexity.csv", tables.frame(summary, tables.COMPLEXITY_COLUMNS)
-    )
+    tables.write_csv(results / "complexity.csv", tables.frame(summary, tables.COMPLEXITY_COLUMNS))
     tables.write_csv(
         results / "complexity_layers.csv", tables.frame(layers, tables.COMPLEXITY_LAYER_COLUMNS)
     )
