@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from nic_energy.bundle.layout import kind_of
 from nic_energy.bundle.manifest import Manifest
@@ -169,25 +168,27 @@ def _weights(one: Candidate, two: Candidate) -> Iterator[str]:
     """Pretrained weights of the same network and quality that are not the same file."""
     mine, other = weights_of(one), weights_of(two)
     for key in sorted(set(mine) & set(other)):
-        a, b = mine[key], other[key]
-        if a.get("kind") == b.get("kind") == "pretrained" and a.get("file") != b.get("file"):
+        if mine[key] != other[key]:
             yield (
-                f"network {key[0]} quality {key[1]} ran with the weights {a.get('file')} in "
-                f"{one.name} and {b.get('file')} in {two.name}"
+                f"network {key[0]} quality {key[1]} ran with the weights "
+                f"{', '.join(sorted(mine[key]))} in {one.name} and "
+                f"{', '.join(sorted(other[key]))} in {two.name}"
             )
 
 
-def weights_of(candidate: Candidate) -> dict[tuple[str, int], Mapping[str, Any]]:
-    """What the traces say of the weights, by network and quality."""
-    found: dict[tuple[str, int], Mapping[str, Any]] = {}
+def weights_of(candidate: Candidate) -> dict[tuple[str, int], set[str]]:
+    """Files of the pretrained weights that the traces name, by network and quality; their names
+    hold the digest that was checked when they were loaded.
+    """
+    found: dict[tuple[str, int], set[str]] = defaultdict(set)
     for name in sorted(candidate.manifest.files):
         if kind_of(name) != "trace":
             continue
-        _, _, network, quality, _ = name.split("/")
-        key = (network, int(quality[1:]))
-        if key not in found:
-            weights = read_meta(candidate.folder / name).run.get("weights")
-            found[key] = weights if isinstance(weights, Mapping) else {}
+        meta = read_meta(candidate.folder / name)
+        weights = meta.run.get("weights")
+        if isinstance(weights, Mapping) and weights.get("kind") == "pretrained" and meta.modality:
+            key = (meta.modality.network, meta.modality.quality)
+            found[key].add(str(weights.get("file")))
     return found
 
 

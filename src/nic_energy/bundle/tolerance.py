@@ -134,7 +134,13 @@ def formulas(table: Table) -> list[str]:
 
 def is_formula(cell: str) -> bool:
     """Whether a cell begins as a formula does and is no number."""
-    return len(cell) > 1 and cell[0] in "=+-@\t\r" and number(cell) is None
+    if len(cell) < 2 or cell[0] not in "=+-@\t\r":
+        return False
+    try:
+        float(cell)
+    except ValueError:
+        return True
+    return cell[0] in "\t\r"
 
 
 def header_formulas(columns: Sequence[str]) -> list[str]:
