@@ -45,7 +45,7 @@ def main(verbose: bool) -> None:
         stream=sys.stderr,
         force=True,
     )
-    for name in ("PIL", "matplotlib", "urllib3", "filelock"):
+    for name in ("PIL", "matplotlib", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _on_sigterm)
 

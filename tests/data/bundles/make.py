@@ -7,6 +7,7 @@ tests/data/bundles/bundle-{format}-tables-{tables}.zip and never over one that i
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from nic_energy.bundle.layout import VERSION
 from nic_energy.bundle.pack import PackRequest, pack
@@ -14,7 +15,7 @@ from nic_energy.tables import SCHEMA_VERSION
 from tests.bundle.campaigns import inside, lab
 
 FOLDER = Path(__file__).resolve().parent
-CHANGES = {
+CHANGES: dict[str, Any] = {
     "setup": "kept",
     "networks": [{"name": "bmshj2018-factorized", "qualities": [1]}],
     "protocol": {"idle_s": 2, "min_duration_s": 0.5, "lead_in_s": 0.1},
