@@ -109,7 +109,13 @@ def main() -> None:
     hashes = hashes_of({**run, **dev, **bench})
     cuda = {key: version for key, version in run.items() if CUDA.match(key)}
     base = {key: version for key, version in run.items() if key not in cuda}
-    write("lock.txt", "Everything that nic-energy needs, torch's CUDA libraries apart.", base, hashes, extras)
+    write(
+        "lock.txt",
+        "Everything that nic-energy needs, torch's CUDA libraries apart.",
+        base,
+        hashes,
+        extras,
+    )
     write("lock-cuda.txt", "The CUDA libraries of the default torch build.", cuda, hashes, extras)
     extra = {key: version for key, version in dev.items() if key not in run}
     write("lock-dev.txt", "What tests and checks need besides.", extra, hashes, extras)

@@ -13,7 +13,9 @@ from nic_energy.config import project_root
 
 ENVS = project_root() / "envs"
 LOCKS = sorted(ENVS.glob("lock*.txt"))
-PIN = re.compile(r"[a-z0-9-]+(\[[a-z0-9,_-]+\])?==[^\s\\+]+( \\\n {4}--hash=sha256:[0-9a-f]{64})+\n")
+PIN = re.compile(
+    r"[a-z0-9-]+(\[[a-z0-9,_-]+\])?==[^\s\\+]+( \\\n {4}--hash=sha256:[0-9a-f]{64})+\n"
+)
 DIRECT = re.compile(r"^([A-Za-z0-9_.-]+)", re.MULTILINE)
 
 
@@ -31,7 +33,9 @@ def test_every_direct_requirement_is_locked() -> None:
     }.items():
         locked = "".join((ENVS / lock).read_text() for lock in locks)
         for requirement in DIRECT.findall((ENVS / name).read_text()):
-            assert re.search(rf"^{requirement.lower()}(\[\S+\])?==", locked, re.MULTILINE), requirement
+            assert re.search(rf"^{requirement.lower()}(\[\S+\])?==", locked, re.MULTILINE), (
+                requirement
+            )
 
 
 def test_the_environment_is_installed_with_its_digests_checked() -> None:

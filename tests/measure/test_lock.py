@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nic_energy.errors import DeviceError
-from nic_energy.measure.lock import device_lock
+from nic_energy.measure.lock import device_lock, is_held, lock_name
 
 HOLD = """
 import os, sys
@@ -52,10 +52,14 @@ def refused(uuid: str = UUID) -> str:
 def test_two_processes_cannot_hold_one_device(holder: "subprocess.Popen[str]") -> None:
     message = refused()
     assert "another measurement has held" in message
+    assert is_held(UUID)
+    assert not is_held(f"{UUID}-other")
+    assert lock_name(UUID) in Path("/proc/net/unix").read_text()
     assert f"process {holder.pid} of user {os.getuid()}" in message
     with device_lock(f"{UUID}-other", timeout_s=0.2):
         pass
     holder.communicate("")
+    assert not is_held(UUID)
     with device_lock(UUID, timeout_s=5):
         pass
     with device_lock(UUID, timeout_s=5):

@@ -47,9 +47,22 @@ def device_lock(uuid: str, timeout_s: float = 3600.0) -> Iterator[None]:
         yield
 
 
+def is_held(uuid: str) -> bool:
+    """Whether a measurement holds the device now."""
+    found = _try(lock_address(uuid))
+    if found is not None:
+        found.close()
+    return found is None
+
+
+def lock_name(uuid: str) -> str:
+    """The lock of a device as `ss -xl` shows it; a digest, as such names are short."""
+    return f"@nic-energy-{hashlib.sha256(uuid.encode()).hexdigest()[:32]}"
+
+
 def lock_address(uuid: str) -> bytes:
-    """The abstract address that stands for a device; a digest, as addresses are short."""
-    return b"\0nic-energy-" + hashlib.sha256(uuid.encode()).hexdigest()[:32].encode()
+    """The abstract address that stands for a device."""
+    return lock_name(uuid).replace("@", "\0").encode()
 
 
 def _try(address: bytes) -> socket.socket | None:
