@@ -20,7 +20,7 @@ from nic_energy.bundle.verify import Report, verify
 from nic_energy.cli import main
 from nic_energy.errors import BundleError
 from nic_energy.files import digest_of
-from nic_energy.traces import TraceMeta
+from nic_energy.traces import METADATA_KEY, SAMPLE_COLUMN_NAMES, TraceMeta
 from tests.bundle.conftest import Labs
 from tests.bundle.forge import TRACE, change_cell, change_json, change_meta, forged
 
@@ -258,21 +258,75 @@ def test_a_trace_with_too_many_samples_is_refused_before_it_is_read(
     assert "samples, more than 10" in problem
 
 
-def test_a_string_that_repeats_is_not_unpacked(labs: Labs, tmp_path: Path) -> None:
-    """A known text column of an idle reference is not read: in Parquet it can repeat for ever."""
+def test_a_string_that_repeats_is_not_unpacked(
+    labs: Labs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text columns of a trace are not read: in Parquet one can repeat for ever."""
 
     def edit(folder: Path) -> None:
         path = folder / "reference/idle.parquet"
         table = pq.read_table(path)
-        text = pa.array(["x" * 10_000_000] * table.num_rows)
+        text = pa.array(["x" * 100_000] * table.num_rows)
         place = table.column_names.index("kind")
         bloated = table.set_column(place, "kind", text)
         pq.write_table(bloated.replace_schema_metadata(table.schema.metadata), path)
 
-    before = pa.total_allocated_bytes()
+    path = forged(labs.zip_a, tmp_path / "forged.zip", edit)
+    read = pq.ParquetFile.read
+    asked: list[set[str]] = []
+
+    def spied(self: Any, *arguments: Any, columns: Any = None, **options: Any) -> Any:
+        asked.append(set(self.schema_arrow.names if columns is None else columns))
+        return read(self, *arguments, columns=columns, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read", spied)
+    monkeypatch.setattr(pq, "read_table", None)
+    assert verify(path).verified
+    assert len(asked) == 13, "twelve traces and the idle reference"
+    assert set.union(*asked) == set(SAMPLE_COLUMN_NAMES)
+
+
+def test_a_trace_of_a_later_minor_version_is_read_without_what_is_new(
+    labs: Labs, tmp_path: Path
+) -> None:
+    def edit(folder: Path) -> None:
+        swap("novelty", pa.array(["text"]))(folder)
+        table = pq.read_table(folder / TRACE)
+        document = json.loads(table.schema.metadata[METADATA_KEY])
+        document["schema_version"] = "1.999"
+        document["novelty"] = document["meter"]["novelty"] = {"of": "later"}
+        document["windows"][0]["novelty"] = document["modality"]["image"]["novelty"] = 1
+        metadata = {METADATA_KEY: json.dumps(document)}
+        pq.write_table(table.replace_schema_metadata(metadata), folder / TRACE)
+
     report = check(labs, tmp_path, edit)
     assert report.verified, report.problems
-    assert pa.total_allocated_bytes() - before < 10_000_000
+
+
+def test_configuration_keys_of_another_release_are_noted(labs: Labs, tmp_path: Path) -> None:
+    def edit(folder: Path) -> None:
+        document = json.loads((folder / "config.json").read_text())
+        document["novelty"] = {"a": 1}
+        document["protocol"]["novelty"] = 2
+        (folder / "config.json").write_text(json.dumps(document))
+
+    assert not check(labs, tmp_path, edit).verified
+    path = forged(labs.zip_a, tmp_path / "later.zip", edit, lambda m: replace(m, nic_energy="99.0"))
+    report = verify(path)
+    assert report.verified, report.problems
+    assert any("protocol.novelty, novelty" in note for note in report.notes), report.notes
+
+
+def test_nothing_in_a_bundle_moves_the_terminal(labs: Labs, tmp_path: Path) -> None:
+    path = forged(
+        labs.zip_a,
+        tmp_path / "forged.zip",
+        lambda folder: change_json(folder / "config.json", **{"\x1b[2Jcolour": "red"}),
+    )
+    done = CliRunner().invoke(main, ["verify", str(path)])
+    assert done.exit_code == BundleError.exit_code
+    assert "\\x1b[2Jcolour: there is no such key" in done.output
+    assert "\x1b" not in done.output
 
 
 def test_no_code_of_a_bundle_is_imported_and_no_file_outside_is_read(

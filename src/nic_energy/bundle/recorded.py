@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nic_energy.bundle.layout import ENVIRONMENT, IDLE, INDEX, MAX_SAMPLES, PASSPORT, kind_of
+from nic_energy.bundle.layout import ENVIRONMENT, IDLE, INDEX, MAX_SAMPLES, PASSPORT, kind_of, minor
 from nic_energy.bundle.manifest import Manifest
 from nic_energy.campaign import keys
 from nic_energy.config import Config
@@ -17,7 +17,7 @@ from nic_energy.files import digest_of
 from nic_energy.images.index import ImageEntry, read_index
 from nic_energy.store import modality_key
 from nic_energy.tables import read_csv
-from nic_energy.traces import SAMPLE_COLUMNS, TraceMeta, read_meta
+from nic_energy.traces import SAMPLE_COLUMNS, SCHEMA_VERSION, TraceMeta, read_meta
 
 MOST_NAMED = 10
 TYPES: Mapping[str, pa.DataType] = {
@@ -96,7 +96,8 @@ def _all_traces(folder: Path, manifest: Manifest, config: Config) -> Iterator[st
 
 
 def checked_meta(path: Path) -> TraceMeta:
-    """The metadata of a trace that is safe to read: known columns, and not too many rows.
+    """The metadata of a trace that is safe to read: known columns, and not too many rows. A later
+    minor version may have further columns, which are never read.
 
     Raises:
         StoreError: it is not.
@@ -109,7 +110,10 @@ def checked_meta(path: Path) -> TraceMeta:
         raise StoreError(f"{path}: cannot be read ({error}).") from error
     if rows > MAX_SAMPLES:
         raise StoreError(f"{path}: has {rows} samples, more than {MAX_SAMPLES}.")
+    later = minor(meta.schema_version) > minor(SCHEMA_VERSION)
     for field in schema:
+        if later and field.name not in TYPES:
+            continue
         if TYPES.get(field.name) != field.type:
             raise StoreError(
                 f"{path}: column {field.name[:40]!r} of type {field.type} is none of a trace."

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nic_energy import tables
+from nic_energy import __version__, tables
 from nic_energy.analysis import TABLES, Inputs, derive
 from nic_energy.bundle.archive import unpack
 from nic_energy.bundle.layout import (
@@ -32,6 +32,7 @@ from nic_energy.bundle.tolerance import (
     read_cells,
 )
 from nic_energy.config import Config, resolve
+from nic_energy.config.schema import read_schema, without_unknown
 from nic_energy.errors import BundleError, InputError, NicEnergyError
 from nic_energy.files import sha256
 from nic_energy.images.index import read_index
@@ -115,6 +116,11 @@ def verify_in(path: Path, folder: Path) -> Report:
     except NicEnergyError as error:
         wrong = Check(RECORDED, "", (f"its configuration cannot be used: {error}",))
         return Report(path, sha256(path), manifest, (*checks, wrong), tuple(notes))
+    if unknown := _document(unpacked, manifest)[1]:
+        notes.append(
+            f"nic-energy {manifest.nic_energy} wrote it, with configuration keys that this release "
+            f"does not know: {', '.join(unknown)}"
+        )
     checks.append(_recorded(unpacked, manifest, config))
     if not checks[-1].problems:
         check, more = _derived(unpacked, manifest, config, folder / "tables")
@@ -132,22 +138,33 @@ def config_of(folder: Path, manifest: Manifest, setup: str | None = None) -> Con
     Raises:
         NicEnergyError: it is none, or not that of the manifest.
     """
+    document, _ = _document(folder, manifest)
+    own = folder / ENERGY_TABLE
+    return resolve(
+        {
+            **document,
+            "setup": setup or manifest.setup,
+            "networks_table": str(folder / NETWORKS),
+            "energy_table": str(own) if own.exists() else None,
+        }
+    )
+
+
+def _document(folder: Path, manifest: Manifest) -> tuple[dict[str, Any], list[str]]:
+    """(config.json, keys in it that are another release's and left out)."""
     try:
         document = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{CONFIG}: cannot be read ({error}).") from error
     if not isinstance(document, dict):
         raise InputError(f"{CONFIG}: is no mapping.")
-    own = folder / ENERGY_TABLE
-    document |= {
-        "networks_table": str(folder / NETWORKS),
-        "energy_table": str(own) if own.exists() else None,
-    }
     if document.get("setup") != manifest.setup:
         raise BundleError(
             f"{CONFIG}: is of set-up {document.get('setup')!r}, the manifest of {manifest.setup!r}."
         )
-    return resolve({**document, "setup": setup or manifest.setup})
+    if manifest.nic_energy == __version__:
+        return document, []
+    return without_unknown(read_schema(), document)
 
 
 def inputs_of(folder: Path, manifest: Manifest) -> Inputs:

@@ -8,6 +8,7 @@ import click
 
 from nic_energy.errors import BundleError
 from nic_energy.files import sha256
+from nic_energy.logs import visible
 
 if TYPE_CHECKING:
     from nic_energy.bundle.manifest import Manifest
@@ -83,9 +84,9 @@ def _print(report: "Report") -> None:
     for check in report.checks:
         click.echo(f"  {check.name:<7} {'WRONG' if check.problems else 'fine'}  {check.detail}")
         for problem in check.problems:
-            click.echo(f"          {problem}")
+            click.echo(f"          {visible(problem)}")
     for note in report.notes:
-        click.echo(f"  note: {note}")
+        click.echo(f"  note: {visible(note)}")
     if report.verified:
         click.echo("  verified: whole and consistent; it is not signed, so not who made it")
 
@@ -140,4 +141,4 @@ def merge_command(
         f"{', '.join(done.setups)}"
     )
     for note in done.notes:
-        click.echo(f"  note: {note}")
+        click.echo(f"  note: {visible(note)}")

@@ -14,6 +14,7 @@ from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import check_command, plan_command, show_command
 from nic_energy.cli.measuring import idle_command, measure_command, passport_command
 from nic_energy.errors import InterruptedMeasurementError, NicEnergyError
+from nic_energy.logs import visible
 
 log = logging.getLogger("nic_energy")
 
@@ -26,7 +27,7 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except NicEnergyError as error:
-            click.echo(f"nic-energy: {error}", err=True)
+            click.echo(f"nic-energy: {visible(str(error))}", err=True)
             ctx.exit(error.exit_code)
 
 

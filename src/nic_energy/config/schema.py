@@ -61,6 +61,26 @@ def with_defaults(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Doc
     return filled
 
 
+def without_unknown(
+    schema: Mapping[str, Any], document: Mapping[str, Any], prefix: str = ""
+) -> tuple[Document, list[str]]:
+    """(a copy without the keys that the schema does not know, those keys): what another release
+    wrote has keys of its own.
+    """
+    kept: Document = {}
+    unknown: list[str] = []
+    for key, value in document.items():
+        rule = schema.get("properties", {}).get(key)
+        if rule is None:
+            unknown.append(f"{prefix}{key}")
+        elif isinstance(value, Mapping) and "properties" in rule:
+            kept[key], more = without_unknown(rule, value, f"{prefix}{key}.")
+            unknown += more
+        else:
+            kept[key] = value
+    return kept, unknown
+
+
 def spoken_booleans(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Document:
     """A copy in which `true` and `false` of boolean keys at the top are booleans: Snakemake hands
     over `--config allow_missing=true` as text.
