@@ -78,7 +78,7 @@ def verify_command(file: Path, as_json: bool) -> None:
 
 
 def _print(report: "Report") -> None:
-    head = "no bundle" if report.manifest is None else _said_of(report.manifest)
+    head = "not a whole bundle" if report.manifest is None else _said_of(report.manifest)
     click.echo(f"{report.path}: {head}")
     click.echo(f"  SHA-256 {report.sha256}")
     for check in report.checks:
