@@ -25,7 +25,7 @@ COMMAND = [
     "-W",
     "ignore",
     "-c",
-    "from nic_energy.cli import main; main()",
+    "from nic_energy.cli.main import main; main()",
     "doctor",
 ]
 

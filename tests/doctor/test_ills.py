@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nic_energy.measure.lock import lock_path
+from nic_energy.measure.lock import lock_name
 from tests.doctor.conftest import Station, check, text
 from tests.doctor.ills import ILLS, Ill
 from tests.measure.test_lock import HOLD
@@ -62,7 +62,7 @@ def test_a_gpu_that_is_measured_is_not_polled(machine: Station) -> None:
     finally:
         holder.communicate("")
     assert check(diagnosis, "lock").status == "failure"
-    assert str(lock_path(GPU)) in check(diagnosis, "lock").found
+    assert str(lock_name(GPU)) in check(diagnosis, "lock").found
     assert check(diagnosis, "meter").found == "not read"
     assert diagnosis.exit_code() == 3
     assert check(machine.examine(), "lock").status == "ok"

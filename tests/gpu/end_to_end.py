@@ -20,7 +20,7 @@ SIZE = (768, 512)
 NETWORK, QUALITY = "mbt2018-mean", 4
 ESTIMATES_LIMIT = 0.05
 
-COMMAND = [sys.executable, "-W", "ignore", "-c", "from nic_energy.cli import main; main()"]
+COMMAND = [sys.executable, "-W", "ignore", "-c", "from nic_energy.cli.main import main; main()"]
 
 CONFIG: Mapping[str, Any] = {
     "setup": "gpu-test",

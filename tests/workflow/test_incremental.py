@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 
 from nic_energy import tables
+from nic_energy.analysis import TABLES
+from nic_energy.bundle.merge import merge
+from nic_energy.bundle.pack import PackRequest, pack
 from nic_energy.traces import read_meta, read_trace
 from tests.images.pictures import picture
 from tests.workflow.campaign import CONFIG, ROOT, Campaign, jobs
@@ -45,6 +48,24 @@ def campaign(finished: Campaign, tmp_path: Path) -> Iterator[Campaign]:
     folder = tmp_path / "campaign"
     shutil.copytree(finished.folder, folder)
     yield Campaign(folder, dict(finished.config))
+
+
+def test_tables_derived_for_a_bundle_are_those_of_the_workflow(
+    finished: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Verification and workflow cannot drift apart: the same tables, byte for byte."""
+    results = finished.results()
+    written = {path.relative_to(results).as_posix() for path in results.rglob("*.csv")}
+    assert written == set(TABLES)
+    monkeypatch.chdir(finished.folder)
+    bundle = tmp_path / "small.zip"
+    packed = pack(results, bundle, PackRequest(raw=True, figures=True))
+    assert packed.report is not None
+    assert packed.report.verified, packed.report.problems
+    merge([bundle], tmp_path / "merged", {})
+    for name in TABLES:
+        derived = tmp_path / "merged" / "small" / name
+        assert derived.read_bytes() == (results / name).read_bytes(), name
 
 
 def test_all_files_of_the_contract_are_there(finished: Campaign) -> None:

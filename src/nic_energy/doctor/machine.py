@@ -9,9 +9,9 @@ from pathlib import Path
 
 from nic_energy.config import Config, project_root
 from nic_energy.doctor.facts import Lock, Machine, OtherMeter, Packages
-from nic_energy.errors import NicEnergyError
+from nic_energy.errors import DeviceError, NicEnergyError
 from nic_energy.measure.environment import PACKAGES
-from nic_energy.measure.lock import is_held, lock_path
+from nic_energy.measure.lock import is_held, lock_name
 from nic_energy.meters import MeterRequest, open_meter
 from nic_energy.session import usable_cores
 
@@ -77,11 +77,11 @@ def _realtime() -> bool:
 
 def lock(uuid: str) -> Lock:
     """The lock of a device."""
-    path = str(lock_path(uuid))
+    name = lock_name(uuid)
     try:
-        return Lock(path, is_held(uuid))
-    except OSError as error:
-        return Lock(path, False, error.strerror or str(error))
+        return Lock(name, is_held(uuid))
+    except DeviceError as error:
+        return Lock(name, False, str(error))
 
 
 def other_meters(config: Config) -> tuple[OtherMeter, ...]:
