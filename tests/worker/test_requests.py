@@ -10,6 +10,7 @@ import pytest
 
 from nic_energy.cli.working import WorkersDesk
 from nic_energy.errors import ConfigError, DeviceError
+from nic_energy.measure import serving
 from nic_energy.measure.serving import Worker
 from nic_energy.worker import registry
 from nic_energy.worker.client import parsed
@@ -71,6 +72,14 @@ def test_a_request_of_another_folder_or_kind_is_refused(worker: Worker, tmp_path
         worker._checked({**request(tmp_path), "request": "shell"})
     with pytest.raises(ConfigError, match="'options' is a required property"):
         worker._checked({"request": "measure", "root": str(tmp_path)})
+
+
+def test_another_user_is_refused(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    monkeypatch.setattr(serving, "peer_uid", lambda _: os.getuid() + 1)
+    worker._serve(theirs)
+    with connected(ours) as connection, pytest.raises(WorkerGoneError):
+        receive(connection, 1)
 
 
 def test_the_folder_of_sockets_is_its_owners_alone(
