@@ -201,6 +201,71 @@ PREDICTORS: tuple[str, ...] = (
     "published_kmac_per_pixel_second_layer",
 )
 
+NETWORK_PARAMETERS: tuple[str, ...] = (
+    "kmac_per_pixel",
+    "kmac_per_pixel_second_layer",
+    "kmac_per_pixel_executed",
+    "kmac_per_pixel_analysis",
+    "kmac_per_pixel_synthesis",
+    "kmac_per_pixel_hyper_analysis",
+    "kmac_per_pixel_hyper_synthesis",
+    "kmac_per_pixel_entropy_model",
+    "parameters",
+    "layers",
+    "operator_calls",
+    "activation_bytes_per_pixel",
+    "latent_values_per_pixel",
+    "pad_multiple",
+)
+"""Columns of complexity.csv that energy per pixel is compared with."""
+
+PREDICTOR_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "estimator",
+    "predictor",
+    "rank",
+    "rank_best",
+    "rank_worst",
+    "networks",
+    "n",
+    "pearson_r",
+    "pearson_r_low",
+    "pearson_r_high",
+    "pearson_r_without_one_low",
+    "pearson_r_without_one_high",
+    "mean_relative_error_percent",
+    "left_out_error_percent",
+    "planned",
+    "reference",
+    "difference_r",
+    "difference_r_low",
+    "difference_r_high",
+    "difference_left_out_percent",
+    "sign_flip_p",
+    "sign_flip_p_least",
+)
+COMPARISON_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "estimator",
+    "where",
+    "quantity",
+    "network",
+    "abbreviation",
+    "level",
+    "predictor",
+    "unit",
+    "ours",
+    "expanded_uncertainty",
+    "low",
+    "high",
+    "interval",
+    "printed",
+    "relation",
+    "from_printed_tables",
+    "ratio",
+    "note",
+)
+
 
 def frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
     """Rows as a data frame with exactly these columns first, in this order; more may follow."""

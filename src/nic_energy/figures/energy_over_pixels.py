@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from nic_energy.errors import InputError
 from nic_energy.figures.style import LEVEL_COLOURS, LEVEL_MARKERS, RULES, canvas, note_source
-from nic_energy.models.uncertainty import LEVEL, FloatArray, line_uncertainty, numbers
+from nic_energy.models.uncertainty import FloatArray, line_uncertainty, numbers
 from nic_energy.vocabulary import LEVELS
 
 MARKER_PT = 4.0
@@ -35,8 +35,7 @@ def band(points: pd.DataFrame, pixels: FloatArray) -> FloatArray | None:
     u = found.at(pixels) if found else None
     if found is None or u is None:
         return None
-    budgets = [budget for q in (found.alpha, found.beta) if (budget := q.budget())]
-    return u * max(budget.coverage_factor(LEVEL) for budget in budgets)
+    return u * found.coverage_factor()
 
 
 def plot(energy: pd.DataFrame, models: pd.DataFrame, network: str) -> Figure:
