@@ -68,6 +68,18 @@ def indexed_images(config: Config) -> list[str] | None:
         return [row["image"] for row in csv.DictReader(handle)]
 
 
+def networks_of_table(path: str) -> list[str]:
+    """Networks of an energy table that was brought along, sorted; none while it cannot be read.
+
+    What is wrong with the table is said by the job that reads all of it.
+    """
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as handle:
+            return sorted({row.get("network") or "" for row in csv.DictReader(handle)} - {""})
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
 def trace_is_stale(config: Config, key: Sequence[Any], code_fingerprint: str) -> bool:
     """Whether there is a trace of a modality (part, network, quality, image) that has to be
     measured again: other settings, code or row of the networks table, or not readable.

@@ -11,5 +11,6 @@ figure = energy_over_pixels.plot(
     tables.read_csv(Path(snakemake.input.energy), tables.ENERGY_COLUMNS),
     tables.read_csv(Path(snakemake.input.models), tables.ENERGY_MODEL_COLUMNS),
     snakemake.wildcards.network,
+    tables.read_csv(Path(snakemake.input.printed)),
 )
 save(figure, Path(snakemake.output.svg).with_suffix(""))

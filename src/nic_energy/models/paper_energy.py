@@ -138,11 +138,14 @@ def _largest_errors(models: pd.DataFrame, published: Published) -> list[Row]:
         largest = ours.iloc[int(np.argmax(ours[name].to_numpy(dtype=float)))]
         table = said.covers(published.table2)
         theirs = table.iloc[int(np.argmax(table[name].to_numpy(dtype=float)))]
-        rows.append(
-            stated(said, "%", float(largest[name]), theirs[name], theirs.to_dict())
-            | {"network": largest["network"], "level": largest["level"]}
-        )
+        row = stated(said, "%", float(largest[name]), theirs[name], theirs.to_dict())
+        scope = f"of {', '.join(ours['abbreviation'].unique())}" if said.networks else None
+        rows.append(row | _key(largest.to_dict()) | {"note": _joined(row["note"], scope)})
     return rows
+
+
+def _joined(*notes: str | None) -> str | None:
+    return "; ".join(filter(None, notes)) or None
 
 
 class Share(NamedTuple):
@@ -177,8 +180,7 @@ def _offset_shares(
     ours, theirs = (largest_offset_share(t, pixels) for t in (models, published.table2))
     row = stated(said, "%", ours.percent, theirs.percent, theirs.row) | _key(ours.row)
     row |= symmetric(ours.percent, _share_half_width(ours.row, lines, pixels), LINE_INTERVAL)
-    notes = [row["note"], _range_note(energy, pixels)]
-    row["note"] = "; ".join(note for note in notes if note) or None
+    row["note"] = _joined(row["note"], _range_note(energy, pixels))
     return [row, *_measured_share(energy, models, said, pixels)]
 
 
@@ -238,7 +240,7 @@ def _steepest(models: pd.DataFrame, lines: Lines, published: Published) -> list[
         factor = math.exp(budget.expanded_uncertainty(LEVEL))
         row |= interval(ratio / factor, ratio * factor, LINE_INTERVAL)
     names = [f"{r['abbreviation']} {r['level']}" for r in (steep, flat)]
-    row["note"] = "; ".join(filter(None, [row["note"], " over ".join(names)]))
+    row["note"] = _joined(row["note"], " over ".join(names))
     return [row]
 
 

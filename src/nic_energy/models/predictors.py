@@ -38,7 +38,9 @@ def predictor_correlations(models: pd.DataFrame, complexity: pd.DataFrame) -> pd
     """
     keys = ["network", "level"]
     counted = complexity.sort_values("quality").drop_duplicates(keys)
-    joined = models.merge(counted[[*keys, *tables.NETWORK_PARAMETERS]], on=keys, how="left")
+    joined = models[[*GROUP, *keys, "alpha_j_per_pixel"]].merge(
+        counted[[*keys, *tables.NETWORK_PARAMETERS]], on=keys, how="left"
+    )
     rows: list[dict[str, Any]] = []
     for values, group in joined.groupby(GROUP, sort=False):
         head = dict(zip(GROUP, values, strict=True))
@@ -46,6 +48,16 @@ def predictor_correlations(models: pd.DataFrame, complexity: pd.DataFrame) -> pd
         rows += [{**head, **row} for row in _rows(points)]
     table = tables.frame(rows, tables.PREDICTOR_COLUMNS)
     return table.astype({"rank": "Int64", "rank_best": "Int64", "rank_worst": "Int64"})
+
+
+def printed_correlations(table2: pd.DataFrame, complexity: pd.DataFrame) -> pd.DataFrame:
+    """The same of the alpha that the paper prints, to be shown beside ours.
+
+    Args:
+        table2: the paper's Table 2, with `alpha_j_per_pixel`. complexity: complexity.csv.
+    """
+    head = {"setup": "printed", "source": "external", "part": "chain", "estimator": "external"}
+    return predictor_correlations(table2.assign(**head), complexity)
 
 
 def _rows(points: pd.DataFrame) -> list[dict[str, Any]]:

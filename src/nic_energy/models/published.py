@@ -69,6 +69,10 @@ class Published:
             tuple(map(_statement, tables.read_csv(text, TEXT_COLUMNS).to_dict("records"))),
         )
 
+    def points(self) -> pd.DataFrame:
+        """Slopes and complexities as the paper prints them, a row per network and level."""
+        return self.table2.merge(self.table1.drop(columns="abbreviation"), on=KEYS)
+
     def said(self, quantity: str) -> list[Statement]:
         """The statements on a quantity, in the order of the text."""
         return [statement for statement in self.statements if statement.quantity == quantity]
