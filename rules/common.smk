@@ -40,11 +40,11 @@ PASSPORT_OPTION = shlex.join(["--passport", PASSPORT]) if CAMPAIGN.passport else
 MEASURING_CODE = fingerprint.of_measurement(METER)
 PASSPORT_CODE = fingerprint.of_passport(METER) if CAMPAIGN.passport else ""
 COUNTING_CODE = fingerprint.fingerprint(("complexity", "codecs/networks.py"))
-PAPER = {
-    "table1": workflow.source_path("../resources/paper_table1.csv"),
-    "table2": workflow.source_path("../resources/paper_table2.csv"),
-    "text": workflow.source_path("../resources/paper_text.csv"),
-}
+PAPER = [
+    workflow.source_path("../resources/paper_table1.csv"),
+    workflow.source_path("../resources/paper_table2.csv"),
+    workflow.source_path("../resources/paper_text.csv"),
+]
 CONDA = "../envs/nic-energy.yaml"
 
 

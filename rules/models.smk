@@ -27,7 +27,7 @@ rule fit_complexity_models:
     input:
         models=rules.fit_energy_models.output.models,
         complexity=rules.count_macs.output.summary,
-        published=PAPER["table1"],
+        published=PAPER[0],
     output:
         f"{RESULTS}/models/complexity_models.csv",
     log:
@@ -78,7 +78,7 @@ rule correlate_predictors:
 
 rule compare_with_paper:
     input:
-        **PAPER,
+        paper=PAPER,
         energy=rules.build_energy.output.energy,
         models=rules.fit_energy_models.output.models,
         folds=rules.fit_energy_models.output.folds,

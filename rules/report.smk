@@ -26,7 +26,7 @@ rule plot_energy_over_pixels:
     input:
         energy=rules.build_energy.output.energy,
         models=rules.fit_energy_models.output.models,
-        printed=PAPER["table2"],
+        paper=PAPER,
     output:
         svg=f"{RESULTS}/figures/energy_over_pixels_{{network}}.svg",
         png=f"{RESULTS}/figures/energy_over_pixels_{{network}}.png",
@@ -43,7 +43,7 @@ rule plot_energy_over_pixels:
 
 rule plot_slope_over_mac:
     input:
-        **PAPER,
+        paper=PAPER,
         models=rules.fit_energy_models.output.models,
         slopes=rules.fit_complexity_models.output[0],
         complexity=rules.count_macs.output.summary,
@@ -63,7 +63,7 @@ rule plot_slope_over_mac:
 
 rule plot_predictor_correlations:
     input:
-        **PAPER,
+        paper=PAPER,
         predictors=rules.correlate_predictors.output[0],
         complexity=rules.count_macs.output.summary,
     output:

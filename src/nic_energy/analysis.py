@@ -11,18 +11,27 @@ from nic_energy.energy.estimates import Calibration
 from nic_energy.energy.table import from_table
 from nic_energy.images.index import read_index
 from nic_energy.store import RawStore, modality_key
+from nic_energy.tables import COMPLEXITY_COLUMNS, read_csv
 from nic_energy.vocabulary import IdleKind
 
 
-def energy_tables(config: Config, index: Path | None) -> EnergyTables:
-    """The energy tables of a campaign, from its traces or from the table that was brought.
+def brought_tables(config: Config, complexity: Path) -> EnergyTables:
+    """The energy tables of a campaign whose `energy_table` was brought along.
 
     Args:
-        index: index.csv of the images; None with `energy_table`.
+        complexity: complexity.csv.
     """
-    document = config.document
-    if document["energy_table"] or index is None:
-        return from_table(Path(document["energy_table"]), config.networks, config.setup)
+    path = Path(config.document["energy_table"])
+    counted = read_csv(complexity, COMPLEXITY_COLUMNS)
+    return from_table(path, config.networks, config.setup, counted)
+
+
+def energy_tables(config: Config, index: Path) -> EnergyTables:
+    """The energy tables of a campaign from its traces.
+
+    Args:
+        index: index.csv of the images.
+    """
     folder = setup_folder(config.setup)
     present, missing = [], []
     for key in keys(config, [entry.image for entry in read_index(index)]):

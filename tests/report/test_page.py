@@ -15,7 +15,7 @@ from nic_energy.models.slopes import complexity_models
 from nic_energy.report.flags import FLAG_MEANINGS
 from nic_energy.report.page import Results, render, with_intervals, write_page
 from tests.images.pictures import png
-from tests.models.table2 import NETWORKS, TABLE1, complexity, energies
+from tests.models.table2 import NETWORKS, TABLE1, complexity, counted, energies
 
 
 def put(folder: Path, energy: pd.DataFrame, **others: pd.DataFrame) -> None:
@@ -99,7 +99,7 @@ def test_an_external_table_has_fewer_columns(tmp_path: Path) -> None:
     rows = energies(4, noise=0.02).assign(width=lambda e: e["pixels"] // 500, height=500)
     brought = rows[["network", "quality", "image", "width", "height", "energy_j"]]
     tables.write_csv(tmp_path / "brought.csv", brought)
-    found = from_table(tmp_path / "brought.csv", NETWORKS, "mine")
+    found = from_table(tmp_path / "brought.csv", NETWORKS, "mine", counted())
     put(tmp_path, found.energy, idle=found.idle, diagnostics=found.diagnostics)
     page = render(Results.read(tmp_path), [])
     assert "external (a table that was brought along)" in page

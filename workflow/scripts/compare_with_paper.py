@@ -14,8 +14,6 @@ table = paper_comparison(
     tables.read_csv(Path(snakemake.input.folds), tables.FOLD_COLUMNS),
     tables.read_csv(Path(snakemake.input.slopes), tables.COMPLEXITY_MODEL_COLUMNS),
     tables.read_csv(Path(snakemake.input.complexity), tables.COMPLEXITY_COLUMNS),
-    Published.read(
-        Path(snakemake.input.table1), Path(snakemake.input.table2), Path(snakemake.input.text)
-    ),
+    Published.read(*map(Path, snakemake.input.paper)),
 )
 tables.write_csv(Path(snakemake.output[0]), table)

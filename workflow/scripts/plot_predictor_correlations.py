@@ -10,7 +10,7 @@ from nic_energy.models.published import Published
 
 log_to(snakemake.log[0])
 given = snakemake.input
-published = Published.read(Path(given.table1), Path(given.table2), Path(given.text))
+published = Published.read(*map(Path, given.paper))
 complexity = tables.read_csv(Path(given.complexity), tables.COMPLEXITY_COLUMNS)
 figure = predictor_correlations.plot(
     tables.read_csv(Path(given.predictors), tables.PREDICTOR_COLUMNS),

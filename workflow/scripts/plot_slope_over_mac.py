@@ -13,6 +13,6 @@ figure = slope_over_mac.plot(
     tables.read_csv(Path(given.models), tables.ENERGY_MODEL_COLUMNS),
     tables.read_csv(Path(given.slopes), tables.COMPLEXITY_MODEL_COLUMNS),
     tables.read_csv(Path(given.complexity), tables.COMPLEXITY_COLUMNS),
-    Published.read(Path(given.table1), Path(given.table2), Path(given.text)).points(),
+    Published.read(*map(Path, given.paper)).points(),
 )
 save(figure, Path(snakemake.output.svg).with_suffix(""))

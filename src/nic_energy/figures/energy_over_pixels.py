@@ -136,7 +136,7 @@ def _draw_printed(axes: Axes, rows: pd.DataFrame, printed: pd.DataFrame | None) 
     inside = (printed["network"] == rows["network"].iloc[0]) & printed["level"].isin(rows["level"])
     lines = printed[inside]
     pixels, bottom_top = float(rows["pixels"].max()), axes.get_ylim()
-    ends = lines["alpha_1e5_j_per_pixel"] * 1e-5 * pixels + lines["beta_j"]
+    ends = lines["alpha_j_per_pixel"] * pixels + lines["beta_j"]
     if lines.empty:
         return ""
     if not on_our_scale(float(ends.max()), bottom_top[1]):
@@ -145,7 +145,7 @@ def _draw_printed(axes: Axes, rows: pd.DataFrame, printed: pd.DataFrame | None) 
         reach = np.array([0.0, pixels])
         axes.plot(
             reach / 1e6,
-            row["beta_j"] + row["alpha_1e5_j_per_pixel"] * 1e-5 * reach,
+            row["beta_j"] + row["alpha_j_per_pixel"] * reach,
             color=PRINTED_COLOUR, linestyle=(0, (4, 2)), linewidth=0.9, zorder=1,
             label=None if number else PRINTED_LABEL,
         )  # fmt: skip

@@ -100,10 +100,7 @@ def _draw_printed(axes: Axes, points: pd.DataFrame, printed: pd.DataFrame | None
     theirs = printed.merge(points[["network", "level"]], on=["network", "level"])
     if theirs.empty:
         return ""
-    x, alpha = (
-        theirs[PREDICTOR].to_numpy(float),
-        theirs["alpha_1e5_j_per_pixel"].to_numpy(float) * 10,
-    )
+    x, alpha = numbers(theirs, PREDICTOR), numbers(theirs, "alpha_j_per_pixel") * 1e6
     top = axes.get_ylim()[1]
     if not on_our_scale(float(alpha.max()), top):
         return f"{PRINTED_LABEL}: up to {alpha.max():.3g} J/Mpx, not drawn"
