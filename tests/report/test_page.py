@@ -10,17 +10,19 @@ from nic_energy.energy.table import from_table
 from nic_energy.figures import idle_drift, save, uncertainty_budget
 from nic_energy.measure.simulate import simulate_campaign
 from nic_energy.models.linear import energy_models
+from nic_energy.models.paper import paper_comparison
+from nic_energy.models.predictors import predictor_correlations
 from nic_energy.models.ranking import ranking
 from nic_energy.models.slopes import complexity_models
 from nic_energy.report.flags import FLAG_MEANINGS
 from nic_energy.report.page import Results, render, with_intervals, write_page
 from tests.images.pictures import png
-from tests.models.table2 import NETWORKS, TABLE1, complexity, counted, energies
+from tests.models.table2 import NETWORKS, TABLE1, complexity, counted, energies, published
 
 
 def put(folder: Path, energy: pd.DataFrame, **others: pd.DataFrame) -> None:
     """The tables of a set-up, made of its energies as the workflow makes them."""
-    models = energy_models(energy, NETWORKS, 10, 1)[0]
+    models, folds = energy_models(energy, NETWORKS, 10, 1)
     columns = {
         "missing": tables.MISSING_COLUMNS,
         "idle": tables.IDLE_COLUMNS,
@@ -34,6 +36,10 @@ def put(folder: Path, energy: pd.DataFrame, **others: pd.DataFrame) -> None:
     tables.write_csv(folder / "models/ranking.csv", ranking(energy, NETWORKS))
     slopes = complexity_models(models, complexity(), TABLE1)
     tables.write_csv(folder / "models/complexity_models.csv", slopes)
+    beside = paper_comparison(energy, models, folds, slopes, counted(), published())
+    tables.write_csv(folder / "models/paper_comparison.csv", beside)
+    predictors = predictor_correlations(models, counted())
+    tables.write_csv(folder / "models/predictor_correlations.csv", predictors)
     (folder / "slope_over_mac.svg").write_text("<svg/>")
 
 

@@ -274,4 +274,4 @@ def _steeper_high_levels(models: pd.DataFrame, published: Published) -> list[Row
         return []
     theirs, _ = steeper_high_levels(published.table2)
     row = stated(said, "", ours, theirs, None)
-    return [row | {"note": f"of {of} networks"}]
+    return [row | {"note": f"of {of} network{'s' if of > 1 else ''}"}]

@@ -62,11 +62,13 @@ def wide(rows: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
         record[f"{name}_expanded_uncertainty"] = row["expanded_uncertainty"]
         record[f"published_{name}"] = row["printed"]
         record[f"{name}_ratio"] = row["ratio"]
-    parts = ("", "_expanded_uncertainty", "_ratio")
-    columns = [*HEAD, *ROW]
-    for name in quantities:
-        columns += [f"{name}{parts[0]}", f"{name}{parts[1]}", f"published_{name}", f"{name}_ratio"]
-    return tables.frame(records.values(), columns)
+    values = [
+        column
+        for name in quantities
+        for column in (name, f"{name}_expanded_uncertainty", f"published_{name}", f"{name}_ratio")
+    ]
+    data = tables.frame(records.values(), [*HEAD, *ROW, *values])
+    return data.astype(dict.fromkeys(values, float))
 
 
 def table1(comparison: pd.DataFrame, complexity: pd.DataFrame) -> PrintTable:
@@ -177,6 +179,7 @@ QUANTITY_WORDS: Mapping[str, tuple[str, float]] = {
 """In words, and the factor on the values there."""
 
 RELATION_WORDS = {"=": "", "~": "≈ ", "<": "< ", "<=": "≤ "}
+STATEMENT_VALUES = ("ours", "low", "high", "printed", "from_printed_tables", "ratio")
 STATEMENT_HEAD = ["ours", "printed", "from its tables", "ratio", ""]
 
 
@@ -225,7 +228,7 @@ def _statements(
 ) -> PrintTable:
     marks: dict[str, str] = {}
     rows = []
-    for row in data.to_dict("records"):
+    for row in data.astype(dict.fromkeys(STATEMENT_VALUES, float)).to_dict("records"):
         _, factor = QUANTITY_WORDS[row["quantity"]]
         rows.append([*text(row), *_statement_cells(row, factor, _mark(row["note"], marks))])
     parts, rows = _with_part(data.dropna(subset=["part"]), rows)
@@ -246,15 +249,15 @@ def _mark(note: Any, marks: dict[str, str]) -> str:
 
 
 def _statement_cells(row: Row, factor: float, mark: str) -> list[str]:
-    ours, low, high = (float(row[name]) * factor for name in ("ours", "low", "high"))
-    printed = number(float(row["printed"]) * factor, "g")
+    ours, low, high = (row[name] * factor for name in ("ours", "low", "high"))
+    printed = number(row["printed"] * factor, "g")
     if printed != NOTHING:
         printed = RELATION_WORDS[row["relation"]] + printed
     return [
         ranged(ours, low, high),
         printed,
-        number(float(row["from_printed_tables"]) * factor, ".4g"),
-        number(float(row["ratio"]), ".3f"),
+        number(row["from_printed_tables"] * factor, ".4g"),
+        number(row["ratio"], ".3f"),
         mark,
     ]
 
@@ -263,10 +266,24 @@ def _text(value: Any) -> str:
     return NOTHING if pd.isna(value) or value == "" else str(value)
 
 
+PREDICTOR_VALUES = (
+    "pearson_r",
+    "pearson_r_low",
+    "pearson_r_high",
+    "mean_relative_error_percent",
+    "left_out_error_percent",
+    "difference_r",
+    "difference_r_low",
+    "difference_r_high",
+    "sign_flip_p",
+)
+
+
 def predictor_table(predictors: pd.DataFrame) -> PrintTable:
     """Energy per pixel against every network parameter."""
     rows = []
-    for row in predictors.to_dict("records"):
+    shown = predictors.astype(dict.fromkeys(PREDICTOR_VALUES, float))
+    for row in shown.to_dict("records"):
         planned = " *" if row["planned"] else ""
         rows.append(
             [
