@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from nic_energy.models.predictors import REFERENCE
+from nic_energy.typeset.cells import number
 from nic_energy.vocabulary import PREDICTOR_WORDS
 
 Row = Mapping[Any, Any]
@@ -47,13 +48,13 @@ def _place(reference: Row, count: int) -> str:
         place += f" (95 %: {reference['rank_best']:.0f} to {reference['rank_worst']:.0f})"
     return (
         f"By |r| with α, MACs per pixel take rank {place} among {count} parameters "
-        f"(r = {reference['pearson_r']:.3f})."
+        f"(r = {number(reference['pearson_r'], '.3f')})."
     )
 
 
 def _listed(rows: list[Row]) -> str:
     return ", ".join(
-        f"{PREDICTOR_WORDS[row['predictor']]} ({row['pearson_r']:.3f})" for row in rows
+        f"{PREDICTOR_WORDS[row['predictor']]} ({number(row['pearson_r'], '.3f')})" for row in rows
     )
 
 

@@ -310,7 +310,8 @@ def predictor_table(predictors: pd.DataFrame) -> PrintTable:
         [
             "Ranges: 95 %, over resampled networks; descriptive. Error: in-sample mean relative "
             "error of the line; left out: of each network by the line of the others. p: networks' "
-            "left-out errors against those of MACs, signs flipped. *: comparison fixed beforehand.",
+            "left-out errors against those of MACs, signs flipped, not corrected for the number of "
+            "comparisons. *: comparison fixed beforehand.",
             *(text for _, group in predictors.groupby(HEAD) for text in claim_sentences(group)),
         ],
         predictors,
