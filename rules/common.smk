@@ -132,7 +132,7 @@ def shown_networks():
     """Networks with a figure of their own: those of the campaign, or of the table brought along."""
     if MEASURED:
         return sorted({name for name, _ in CAMPAIGN.points})
-    return networks_of_table(CAMPAIGN.document["energy_table"])
+    return networks_of_table(CAMPAIGN)
 
 
 def figures(wildcards):

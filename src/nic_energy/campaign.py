@@ -68,14 +68,17 @@ def indexed_images(config: Config) -> list[str] | None:
         return [row["image"] for row in csv.DictReader(handle)]
 
 
-def networks_of_table(path: str) -> list[str]:
-    """Networks of an energy table that was brought along, sorted; none while it cannot be read.
+def networks_of_table(config: Config) -> list[str]:
+    """Networks of the `energy_table`, sorted; none while it cannot be read.
 
-    What is wrong with the table is said by the job that reads all of it.
+    What is wrong with the table, networks that there are not among it, is said by the job that
+    reads all of it.
     """
+    path = Path(config.document["energy_table"])
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as handle:
-            return sorted({row.get("network") or "" for row in csv.DictReader(handle)} - {""})
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            named = {row.get("network") for row in csv.DictReader(handle)}
+            return sorted(name for name in config.networks if name in named)
     except (OSError, UnicodeDecodeError, csv.Error):
         return []
 
