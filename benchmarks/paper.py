@@ -146,7 +146,8 @@ def differences(compared: pd.DataFrame, paper: Published) -> list[str]:
 
 def _correlations(compared: pd.DataFrame, networks: tuple[str, ...]) -> str:
     rows = compared[(compared["quantity"] == "pearson_r") & compared["abbreviation"].isin(networks)]
-    return f"{rows['ours'].min():.2f} to {rows['ours'].max():.2f}"
+    ends = [f"{end:.2f}" for end in (rows["ours"].min(), rows["ours"].max())]
+    return " to ".join(dict.fromkeys(ends))
 
 
 def _first(compared: pd.DataFrame, quantity: str) -> dict[Any, Any]:
