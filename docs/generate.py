@@ -101,6 +101,11 @@ The paper's printed digits are truncated. Parameters are equal in all twelve cas
 printed digit. The paper's values for Mcont, Canch and Cattn are lower than what these networks execute: the masked convolution of the
 context model runs dense, all its taps cost their multiplications, and the printed values leave part of the layers out. Ours
 count what runs; the printed values are kept beside them (`published_kmac_per_pixel`), never imitated by a special rule.
+
+Further columns say what else a network asks of the device in one execution: `kmac_per_pixel_analysis`, `…_synthesis`, `…_hyper_analysis`,
+`…_hyper_synthesis` and `…_entropy_model` divide `kmac_per_pixel` among the transforms by the names of CompressAI's modules; `layers`,
+`operator_calls`, `activation_bytes_per_pixel` and `latent_values_per_pixel` come from a pass under a
+PyTorch dispatch mode ([definitions](data_dictionary.md#complexitycsv)). None of them depends on weights or on the image's size, as long as that is a multiple of the padding.
 """
 
 

@@ -11,10 +11,10 @@ rule measure:
         f"{RESULTS}/traces/{{part}}/{{network}}/q{{quality}}/{{image}}.parquet",
     log:
         f"logs/{SETUP}/measure/{{part}}/{{network}}/q{{quality}}/{{image}}.log",
+    priority: priority_of_modality
     conda:
         CONDA
     threads: workflow.cores
-    priority: priority_of_modality
     resources:
         gpu=1,
         mem_mb=8000,

@@ -110,3 +110,15 @@ def test_the_full_campaign_is_of_the_order_of_a_day_or_more() -> None:
 )
 def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
     assert campaign.duration(seconds) == text
+
+
+def test_networks_of_a_table_are_read_before_it_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    brought = resolve({"setup": "theirs", "energy_table": str(path)})
+    assert campaign.networks_of_table(brought) == []
+    path.write_text("network,quality\nmbt2018,1\ncheng2020-attn,x\na/b,2\n,3\n", "utf-8-sig")
+    assert campaign.networks_of_table(brought) == ["cheng2020-attn", "mbt2018"]
+    path.write_text("net\nmbt2018\n")
+    assert campaign.networks_of_table(brought) == []
+    path.write_bytes(b"network\n\xff\xfe")
+    assert campaign.networks_of_table(brought) == []

@@ -13,6 +13,9 @@ from nic_energy.energy.estimates import Calibration
 from nic_energy.energy.table import from_table
 from nic_energy.images.index import read_index
 from nic_energy.models.linear import energy_models
+from nic_energy.models.paper import paper_comparison
+from nic_energy.models.predictors import predictor_correlations
+from nic_energy.models.published import Published
 from nic_energy.models.ranking import ranking
 from nic_energy.models.slopes import complexity_models
 from nic_energy.store import Attempt, RawStore, modality_key
@@ -30,9 +33,15 @@ ENERGY_FILES: Mapping[str, str] = {
 MODELS, FOLDS, SLOPES, RANKING = (
     f"models/{name}.csv" for name in ("energy_models", "folds", "complexity_models", "ranking")
 )
-TABLES: tuple[str, ...] = (*ENERGY_FILES.values(), MODELS, FOLDS, SLOPES, RANKING)
+CORRELATIONS, COMPARISON = (
+    f"models/{name}.csv" for name in ("predictor_correlations", "paper_comparison")
+)
+TABLES: tuple[str, ...] = (
+    *ENERGY_FILES.values(), MODELS, FOLDS, SLOPES, RANKING, CORRELATIONS, COMPARISON,
+)  # fmt: skip
 """Every table of a set-up that follows from its traces: what `derive` writes, and the workflow's
 rules of energy and models."""
+PAPER = ("table1", "table2", "text")
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,10 @@ def derive(config: Config, inputs: Inputs, output: Path) -> None:
 
     Each step reads what the one before has written, so that numbers pass through the same text.
     """
-    found = energy_tables(config, inputs.index, inputs.folder, inputs.settings)
+    if config.document["energy_table"] or inputs.index is None:
+        found = brought_tables(config, inputs.complexity)
+    else:
+        found = energy_tables(config, inputs.index, inputs.folder, inputs.settings)
     for name, file in ENERGY_FILES.items():
         tables.write_csv(output / file, getattr(found, name))
     energy = tables.read_csv(output / "energy.csv", tables.ENERGY_COLUMNS)
@@ -63,31 +75,48 @@ def derive(config: Config, inputs: Inputs, output: Path) -> None:
     models, recorded = energy_models(energy, config.networks, folds, seed)
     tables.write_csv(output / MODELS, models)
     tables.write_csv(output / FOLDS, recorded)
-    slopes = complexity_models(
-        tables.read_csv(output / MODELS, tables.ENERGY_MODEL_COLUMNS),
-        tables.read_csv(inputs.complexity, tables.COMPLEXITY_COLUMNS),
-        tables.read_csv(project_root() / "resources" / "paper_table1.csv"),
-    )
+    fitted = tables.read_csv(output / MODELS, tables.ENERGY_MODEL_COLUMNS)
+    complexity = tables.read_csv(inputs.complexity, tables.COMPLEXITY_COLUMNS)
+    papers = [project_root() / "resources" / f"paper_{name}.csv" for name in PAPER]
+    slopes = complexity_models(fitted, complexity, tables.read_csv(papers[0]))
     tables.write_csv(output / SLOPES, slopes)
     tables.write_csv(output / RANKING, ranking(energy, config.networks))
+    tables.write_csv(output / CORRELATIONS, predictor_correlations(fitted, complexity))
+    compared = paper_comparison(
+        energy,
+        fitted,
+        tables.read_csv(output / FOLDS, tables.FOLD_COLUMNS),
+        tables.read_csv(output / SLOPES, tables.COMPLEXITY_MODEL_COLUMNS),
+        complexity,
+        Published.read(*papers),
+    )
+    tables.write_csv(output / COMPARISON, compared)
+
+
+def brought_tables(config: Config, complexity: Path) -> EnergyTables:
+    """The energy tables of a campaign whose `energy_table` was brought along.
+
+    Args:
+        complexity: complexity.csv.
+    """
+    path = Path(config.document["energy_table"])
+    counted = tables.read_csv(complexity, tables.COMPLEXITY_COLUMNS)
+    return from_table(path, config.networks, config.setup, counted)
 
 
 def energy_tables(
     config: Config,
-    index: Path | None,
+    index: Path,
     folder: Path | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> EnergyTables:
-    """The energy tables of a campaign, from its traces or from the table that was brought.
+    """The energy tables of a campaign from its traces.
 
     Args:
-        index: index.csv of the images; None with `energy_table`.
+        index: index.csv of the images.
         folder: where `traces/`, `reference/` and `raw/` lie; None for `results/{setup}`.
         settings: see `Inputs`.
     """
-    document = config.document
-    if document["energy_table"] or index is None:
-        return from_table(Path(document["energy_table"]), config.networks, config.setup)
     folder = setup_folder(config.setup) if folder is None else folder
     present, missing = [], []
     for key in keys(config, [entry.image for entry in read_index(index)]):

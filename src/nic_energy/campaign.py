@@ -84,6 +84,21 @@ def expected_images(config: Config) -> int | None:
     return len(select) if select else config.images.count
 
 
+def networks_of_table(config: Config) -> list[str]:
+    """Networks of the `energy_table`, sorted; none while it cannot be read.
+
+    What is wrong with the table, networks that there are not among it, is said by the job that
+    reads all of it.
+    """
+    path = Path(config.document["energy_table"])
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            named = {row.get("network") for row in csv.DictReader(handle)}
+            return sorted(name for name in config.networks if name in named)
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
 def trace_is_stale(config: Config, key: Sequence[Any], code_fingerprint: str) -> bool:
     """Whether there is a trace of a modality (part, network, quality, image) that has to be
     measured again: other settings, code or row of the networks table, or not readable.

@@ -12,17 +12,19 @@ from nic_energy.energy.table import from_table
 from nic_energy.figures import idle_drift, save, uncertainty_budget
 from nic_energy.measure.simulate import simulate_campaign
 from nic_energy.models.linear import energy_models
+from nic_energy.models.paper import paper_comparison
+from nic_energy.models.predictors import predictor_correlations
 from nic_energy.models.ranking import ranking
 from nic_energy.models.slopes import complexity_models
 from nic_energy.report.flags import FLAG_MEANINGS
 from nic_energy.report.page import TABLES, Results, render, with_intervals, write_page
 from tests.images.pictures import png
-from tests.models.table2 import NETWORKS, TABLE1, complexity, energies
+from tests.models.table2 import NETWORKS, TABLE1, complexity, counted, energies, published
 
 
 def put(folder: Path, energy: pd.DataFrame, **others: pd.DataFrame) -> None:
     """The tables of a set-up, made of its energies as the workflow makes them."""
-    models = energy_models(energy, NETWORKS, 10, 1)[0]
+    models, folds = energy_models(energy, NETWORKS, 10, 1)
     columns = {
         "missing": tables.MISSING_COLUMNS,
         "idle": tables.IDLE_COLUMNS,
@@ -36,6 +38,10 @@ def put(folder: Path, energy: pd.DataFrame, **others: pd.DataFrame) -> None:
     tables.write_csv(folder / "models/ranking.csv", ranking(energy, NETWORKS))
     slopes = complexity_models(models, complexity(), TABLE1)
     tables.write_csv(folder / "models/complexity_models.csv", slopes)
+    beside = paper_comparison(energy, models, folds, slopes, counted(), published())
+    tables.write_csv(folder / "models/paper_comparison.csv", beside)
+    predictors = predictor_correlations(models, counted())
+    tables.write_csv(folder / "models/predictor_correlations.csv", predictors)
     (folder / "slope_over_mac.svg").write_text("<svg/>")
 
 
@@ -157,7 +163,7 @@ def test_an_external_table_has_fewer_columns(tmp_path: Path) -> None:
     rows = energies(4, noise=0.02).assign(width=lambda e: e["pixels"] // 500, height=500)
     brought = rows[["network", "quality", "image", "width", "height", "energy_j"]]
     tables.write_csv(tmp_path / "brought.csv", brought)
-    found = from_table(tmp_path / "brought.csv", NETWORKS, "mine")
+    found = from_table(tmp_path / "brought.csv", NETWORKS, "mine", counted())
     put(tmp_path, found.energy, idle=found.idle, diagnostics=found.diagnostics)
     page = render(Results.read(tmp_path), [])
     assert "external (a table that was brought along)" in page
