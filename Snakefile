@@ -41,8 +41,11 @@ rule all:
         rules.rank_networks.output,
         rules.correlate_predictors.output,
         rules.compare_with_paper.output,
-        figures,
         rules.write_tables.output,
+        rules.validate_energy_models.output,
+        rules.compare_models.output,
+        rules.fit_joint_model.output,
+        figures,
         rules.write_report.output,
 
 
@@ -55,6 +58,9 @@ rule tables:
         rules.correlate_predictors.output,
         rules.compare_with_paper.output,
         rules.write_tables.output,
+        rules.validate_energy_models.output,
+        rules.compare_models.output,
+        rules.fit_joint_model.output,
 
 
 onstart:

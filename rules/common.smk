@@ -158,7 +158,7 @@ def figures(wildcards):
     """Figures of the report; some need what only traces hold."""
     names = ["power_trace", "idle_drift", "uncertainty_budget"] if MEASURED else []
     names += [f"energy_over_pixels_{network}" for network in shown_networks()]
-    names += ["slope_over_mac", "predictor_correlations"]
+    names += ["residuals", "slope_over_mac", "predictor_correlations", "joint_model"]
     return [f"{RESULTS}/figures/{name}.svg" for name in names]
 
 

@@ -138,6 +138,40 @@ rule write_tables:
         "../workflow/scripts/write_tables.py"
 
 
+rule plot_residuals:
+    input:
+        rules.validate_energy_models.output.residuals,
+    output:
+        svg=f"{RESULTS}/figures/residuals.svg",
+        png=f"{RESULTS}/figures/residuals.png",
+    log:
+        f"logs/{SETUP}/plot_residuals.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/plot_residuals.py"
+
+
+rule plot_joint_model:
+    input:
+        rules.fit_joint_model.output.model,
+    output:
+        svg=f"{RESULTS}/figures/joint_model.svg",
+        png=f"{RESULTS}/figures/joint_model.png",
+    log:
+        f"logs/{SETUP}/plot_joint_model.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/plot_joint_model.py"
+
+
 rule write_report:
     input:
         energy=rules.build_energy.output.energy,

@@ -1,9 +1,11 @@
 """From the configuration and what lies under results/ to the tables."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
+
+import pandas as pd
 
 from nic_energy import tables
 from nic_energy.campaign import keys, setup_folder
@@ -12,12 +14,16 @@ from nic_energy.energy.build import Analysis, EnergyTables, build_energy
 from nic_energy.energy.estimates import Calibration
 from nic_energy.energy.table import from_table
 from nic_energy.images.index import read_index
+from nic_energy.models import comparison, sizes
+from nic_energy.models.joint import joint_model, training_rows
 from nic_energy.models.linear import energy_models
 from nic_energy.models.paper import paper_comparison
 from nic_energy.models.predictors import predictor_correlations
 from nic_energy.models.published import Published
 from nic_energy.models.ranking import ranking
+from nic_energy.models.residuals import residuals
 from nic_energy.models.slopes import complexity_models
+from nic_energy.models.validation import Plan, bootstrap, validation
 from nic_energy.store import Attempt, RawStore, modality_key
 from nic_energy.vocabulary import IdleKind
 
@@ -36,8 +42,15 @@ MODELS, FOLDS, SLOPES, RANKING = (
 CORRELATIONS, COMPARISON = (
     f"models/{name}.csv" for name in ("predictor_correlations", "paper_comparison")
 )
+VALIDATION: tuple[str, ...] = tuple(
+    f"models/{name}.csv"
+    for name in (
+        "validation", "bootstrap", "residuals", "regression_comparison", "predictor_comparison",
+        "size_effects", "joint_model",
+    )
+)  # fmt: skip
 TABLES: tuple[str, ...] = (
-    *ENERGY_FILES.values(), MODELS, FOLDS, SLOPES, RANKING, CORRELATIONS, COMPARISON,
+    *ENERGY_FILES.values(), MODELS, FOLDS, SLOPES, RANKING, CORRELATIONS, COMPARISON, *VALIDATION,
 )  # fmt: skip
 """Every table of a set-up that follows from its traces: what `derive` writes, and the workflow's
 rules of energy and models."""
@@ -91,6 +104,22 @@ def derive(config: Config, inputs: Inputs, output: Path) -> None:
         Published.read(*papers),
     )
     tables.write_csv(output / COMPARISON, compared)
+    for name, table in zip(VALIDATION, _validation(config, energy, complexity), strict=True):
+        tables.write_csv(output / name, table)
+
+
+def _validation(
+    config: Config, energy: pd.DataFrame, complexity: pd.DataFrame
+) -> Iterator[pd.DataFrame]:
+    """The tables of `VALIDATION`, in their order."""
+    networks, plan = config.networks, Plan.of(config)
+    yield validation(energy, networks, plan)
+    yield bootstrap(energy, networks, plan)
+    yield residuals(energy, networks)
+    yield comparison.regression_comparison(energy, networks, plan)
+    yield comparison.predictor_comparison(energy, networks, plan)
+    yield sizes.size_effect_table(energy, networks)
+    yield joint_model(training_rows(energy, complexity, networks))[1]
 
 
 def brought_tables(config: Config, complexity: Path) -> EnergyTables:

@@ -19,6 +19,8 @@ from nic_energy.cli.inspecting import (
     status_command,
 )
 from nic_energy.cli.measuring import idle_command, measure_command, passport_command
+from nic_energy.cli.predicting import predict_command
+from nic_energy.cli.transferring import transfer_command
 from nic_energy.cli.working import worker_group
 from nic_energy.errors import InterruptedMeasurementError, NicEnergyError
 from nic_energy.logs import visible
@@ -76,5 +78,7 @@ for command in (
     bundle_command,
     verify_command,
     merge_command,
+    predict_command,
+    transfer_command,
 ):
     main.add_command(command)

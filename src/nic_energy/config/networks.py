@@ -49,6 +49,11 @@ class Network:
                 return level
         raise KeyError(quality)
 
+    def padded_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of what the network processes of an image of that size."""
+        multiple = self.pad_multiple
+        return -(-width // multiple) * multiple, -(-height // multiple) * multiple
+
 
 def read_networks(path: Path) -> Mapping[str, Network]:
     """Read networks.tsv (tab-separated, one header line).
