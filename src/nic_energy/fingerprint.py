@@ -33,6 +33,7 @@ MEASURING: tuple[str, ...] = (
     "measure/device.py",
     "measure/loading.py",
     "measure/modality.py",
+    "measure/reference.py",
     "protocol/bench.py",
     "protocol/idle.py",
     "protocol/preheat.py",
@@ -40,7 +41,13 @@ MEASURING: tuple[str, ...] = (
     "sampler",
     "statistics/stopping.py",
 )
-IDLE: tuple[str, ...] = ("energy/idle.py", "measure/idle.py", "protocol/idle.py", "sampler")
+IDLE: tuple[str, ...] = (
+    "energy/admissibility.py",
+    "energy/idle.py",
+    "measure/idle.py",
+    "protocol/idle.py",
+    "sampler",
+)
 PASSPORT: tuple[str, ...] = (
     "measure/burning.py",
     "protocol/passport.py",

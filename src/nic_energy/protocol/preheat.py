@@ -54,6 +54,7 @@ def preheat(bench: Bench, rule: PreheatRule, execution_s: float) -> tuple[Prehea
         execution_s: time of one execution, to size the synchronised chunks of load.
     """
     begin = bench.clock.now()
+    bench.drain()
     start_c = bench.temperature_c()
     target = _target(rule.target_c, bench.meter.slowdown_temperature_c)
     outcome: Outcome
