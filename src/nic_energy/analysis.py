@@ -9,8 +9,10 @@ from nic_energy.config import Config
 from nic_energy.energy.build import Analysis, EnergyTables, build_energy
 from nic_energy.energy.estimates import Calibration
 from nic_energy.energy.table import from_table
+from nic_energy.errors import StoreError
 from nic_energy.images.index import read_index
 from nic_energy.store import RawStore, modality_key
+from nic_energy.traces import read_meta
 from nic_energy.vocabulary import IdleKind
 
 
@@ -27,10 +29,11 @@ def energy_tables(config: Config, index: Path | None) -> EnergyTables:
     present, missing = [], []
     for key in keys(config, [entry.image for entry in read_index(index)]):
         path = trace_path(config.setup, *key)
-        if path.exists():
+        problem = _unreadable(path) if document["allow_missing"] else None
+        if path.exists() and problem is None:
             present.append(path)
         else:
-            missing.append(_missing(config.setup, RawStore(folder), key))
+            missing.append(_missing(config.setup, RawStore(folder), key, problem))
     return build_energy(
         present,
         folder / "reference" / "idle.parquet",
@@ -52,7 +55,20 @@ def analysis_of(config: Config) -> Analysis:
     )
 
 
-def _missing(setup: str, store: RawStore, key: tuple[str, str, int, str]) -> Mapping[str, Any]:
+def _unreadable(path: Path) -> str | None:
+    """Why a trace that is there cannot be used, None where it can or is not there."""
+    try:
+        if path.exists():
+            read_meta(path)
+    except StoreError as error:
+        return f"StoreError: {error}"
+    return None
+
+
+def _missing(
+    setup: str, store: RawStore, key: tuple[str, str, int, str], problem: str | None
+) -> Mapping[str, Any]:
+    """A row of missing.csv; `problem` says why the trace that is there cannot be used."""
     part, network, quality, image = key
     failed = [a for a in store.attempts(modality_key(*key)) if a.meta.outcome == "failed"]
     return {
@@ -62,5 +78,5 @@ def _missing(setup: str, store: RawStore, key: tuple[str, str, int, str]) -> Map
         "quality": quality,
         "image": image,
         "failed_attempts": len(failed),
-        "last_error": failed[0].meta.error if failed else None,
+        "last_error": problem or (failed[0].meta.error if failed else None),
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nic_energy.codecs.execution import NetworkLoad, configure, out_of_memory
+from nic_energy.codecs.execution import NetworkLoad, configure, execution_error
 from nic_energy.codecs.networks import load_network
 from nic_energy.codecs.padding import crop, pad, padded_size
 from nic_energy.codecs.quality import rate_and_distortion
@@ -30,24 +30,24 @@ def put_on_device(
     The order matters: determinism is set before CUDA starts.
 
     Raises:
-        MeasurementError: the device ran out of memory.
+        MeasurementError: the network cannot be put on the device, mostly for want of memory.
     """
     import torch
 
     device = settings["device"]
     run = configure(settings["deterministic"], settings["precision"], device)
-    module, weights = load_network(
-        network, quality, settings["weights"], settings["seed"], weights_dir
-    )
     rgb = load_rgb(image_path)
     height, width = rgb.shape[:2]
     original = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255
     name = f"{network.network} quality {quality} on {image} ({width}x{height})"
     try:
+        module, weights = load_network(
+            network, quality, settings["weights"], settings["seed"], weights_dir
+        )
         module = module.to(device)
         padded = pad(original, network.pad_multiple).to(device)
-    except torch.OutOfMemoryError as error:
-        raise out_of_memory(name, device) from error
+    except (RuntimeError, MemoryError) as error:
+        raise execution_error(name, device, error) from error
     load = NetworkLoad(module, padded, name)
     size = padded_size(width, height, network.pad_multiple)
     return (
