@@ -63,6 +63,7 @@ def preheat(bench: Bench, rule: PreheatRule, execution_s: float) -> tuple[Prehea
     elif start_c is None:
         outcome = "no_thermometer"
     else:
+        log.info("preheating: to %.0f degC", target)
         outcome = _heat(bench, rule, target, execution_s, begin)
     end = bench.clock.now()
     result = Preheat(outcome, target, start_c, bench.temperature_c(), end - begin)
