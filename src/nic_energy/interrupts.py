@@ -57,6 +57,8 @@ def _raise_pending() -> None:
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Hold signals back; one that came is raised at the end, unless another error is on its way."""
+    if not _State.holding:
+        _State.pending = None
     _State.holding += 1
     try:
         yield

@@ -70,7 +70,6 @@ tiny,low,2e-5,0.1,0,150,0
 """
 NETWORKS = """network\tabbreviation\tlow\thigh\tpad_multiple\tfactory
 tiny\tTiny\t1\t2\t4\ttests.workflow.tiny:build
-slow\tSlow\t1\t2\t4\ttests.workflow.tiny:slow
 """
 
 
@@ -152,7 +151,7 @@ class Desk:
         """Files that were never finished."""
         return sorted((self.folder / "results").rglob("*.part"))
 
-    def arguments(self, command: str, network: str = "tiny") -> list[str]:
+    def arguments(self, command: str) -> list[str]:
         """The command as the workflow gives it."""
         start = ["--verbose", command, "--config", "config.json"]
         if command == "idle":
@@ -162,23 +161,27 @@ class Desk:
             return [*start, "--output", str(self.passport_file)]
         return [
             *start,
-            *("--network", network, "--quality", "1", "--image", "image"),
+            *("--network", "tiny", "--quality", "1", "--image", "image"),
             *("--image-file", "image.png", "--idle", str(self.idle_reference)),
             *("--output", str(self.trace)),
         ]
 
     def start(
-        self, command: str, moment: str | None = None, network: str = "tiny", **options: Any
+        self, command: str, moment: str | None = None, keep: bool = False, **options: Any
     ) -> "Running":
-        """Start a command, which waits at a moment of `paused`."""
+        """Start a command, which waits at a moment of `paused`.
+
+        Args:
+            keep: another command waits, and is not to go on.
+        """
         program = ["-c", PROGRAM]
         if moment:
             program = ["-m", "tests.faults.paused", moment]
-        for name in ("reached", "go"):
+        for name in () if keep else ("reached", "go"):
             (self.folder / name).unlink(missing_ok=True)
         log = self.folder / f"{command}.log"
         process = subprocess.Popen(
-            [sys.executable, *program, *self.arguments(command, network)],
+            [sys.executable, *program, *self.arguments(command)],
             cwd=self.folder,
             env=self.env(),
             stdin=subprocess.DEVNULL,

@@ -13,6 +13,7 @@ import pytest
 
 from nic_energy.energy.estimators import trapezoid
 from nic_energy.errors import DeviceError, MeterError
+from nic_energy.interrupts import SIGNALS
 from nic_energy.meters import MeterRequest
 from nic_energy.sampler import Sampler
 from tests.fake_nvml import FakeNvml
@@ -96,6 +97,27 @@ def test_a_killed_sampler_is_named(sampler: Sampler, fake_nvml: FakeNvml) -> Non
         sampler.collect()
     with pytest.raises(MeterError, match="died"):
         sampler.stop()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_that_ask_to_stop_are_left_to_the_measuring_process(
+    sampler: Sampler, number: signal.Signals
+) -> None:
+    sampler.start()
+    assert sampler.pid is not None
+    os.kill(sampler.pid, number)
+    time.sleep(0.3)
+    assert len(sampler.collect()) > 2
+    sampler.stop()
+
+
+def test_failures_that_passed_are_reported(sampler: Sampler, fake_nvml: FakeNvml) -> None:
+    sampler.start()
+    fake_nvml.put("fault nvmlDeviceGetPowerUsage * TIMEOUT count=3")
+    time.sleep(0.5)
+    samples = sampler.collect()
+    assert sum(int(sample["failed_readings"] or 0) for sample in samples) == 3
+    assert sampler.stop().failures == {"nvmlDeviceGetPowerUsage: Timeout": 3}
 
 
 PARENT = """
