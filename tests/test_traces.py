@@ -98,6 +98,15 @@ def test_a_trace_without_a_column_is_refused(tmp_path: Path) -> None:
         read_trace(tmp_path / "u.parquet")
 
 
+def test_a_trace_of_version_1_0_has_no_count_of_failed_readings(tmp_path: Path) -> None:
+    write_trace(tmp_path / "t.parquet", modality_trace())
+    older = pq.read_table(tmp_path / "t.parquet").drop(["failed_readings"])
+    pq.write_table(older, tmp_path / "u.parquet")
+    back = read_trace(tmp_path / "u.parquet")
+    assert back.samples.schema.names == modality_trace().samples.schema.names
+    assert back.samples.column("failed_readings").null_count == back.samples.num_rows
+
+
 def test_a_flagged_window_is_not_admissible() -> None:
     assert Window(0, 0.0, 5.0, 3).admissible
     assert Window(0, 0.0, 5.0, 3, ("sw_power_cap",)).admissible

@@ -13,6 +13,7 @@ from nic_energy.config import Config, project_root
 from nic_energy.energy.build import Analysis, EnergyTables, build_energy
 from nic_energy.energy.estimates import Calibration
 from nic_energy.energy.table import from_table
+from nic_energy.errors import StoreError
 from nic_energy.images.index import read_index
 from nic_energy.models import comparison, sizes
 from nic_energy.models.joint import joint_model, training_rows
@@ -25,6 +26,7 @@ from nic_energy.models.residuals import residuals
 from nic_energy.models.slopes import complexity_models
 from nic_energy.models.validation import Plan, bootstrap, validation
 from nic_energy.store import Attempt, RawStore, modality_key
+from nic_energy.traces import read_meta
 from nic_energy.vocabulary import IdleKind
 
 ENERGY_FILES: Mapping[str, str] = {
@@ -150,10 +152,11 @@ def energy_tables(
     present, missing = [], []
     for key in keys(config, [entry.image for entry in read_index(index)]):
         path = folder / "traces" / f"{modality_key(*key)}.parquet"
-        if path.exists():
+        problem = _unreadable(path) if config.document["allow_missing"] else None
+        if path.exists() and problem is None:
             present.append(path)
         else:
-            missing.append(_missing(config.setup, RawStore(folder), key))
+            missing.append(_missing(config.setup, RawStore(folder), key, problem))
     found = build_energy(
         present,
         folder / "reference" / "idle.parquet",
@@ -186,7 +189,20 @@ def analysis_of(config: Config) -> Analysis:
     )
 
 
-def _missing(setup: str, store: RawStore, key: tuple[str, str, int, str]) -> Mapping[str, Any]:
+def _unreadable(path: Path) -> str | None:
+    """Why a trace that is there cannot be used, None where it can or is not there."""
+    try:
+        if path.exists():
+            read_meta(path)
+    except StoreError as error:
+        return f"StoreError: {error}"
+    return None
+
+
+def _missing(
+    setup: str, store: RawStore, key: tuple[str, str, int, str], problem: str | None
+) -> Mapping[str, Any]:
+    """A row of missing.csv; `problem` says why the trace that is there cannot be used."""
     part, network, quality, image = key
     failed = failed_attempts(store, key)
     return {
@@ -196,7 +212,7 @@ def _missing(setup: str, store: RawStore, key: tuple[str, str, int, str]) -> Map
         "quality": quality,
         "image": image,
         "failed_attempts": len(failed),
-        "last_error": failed[0].meta.error if failed else None,
+        "last_error": problem or (failed[0].meta.error if failed else None),
     }
 
 

@@ -119,16 +119,27 @@ def trace_is_stale(config: Config, key: Sequence[Any], code_fingerprint: str) ->
 
 
 def passport_is_stale(config: Config, code_fingerprint: str) -> bool:
-    """Whether there is a passport of the power sensor that has to be measured again."""
+    """Whether there is a passport of the power sensor that has to be measured again: other
+    settings or code, or not readable.
+    """
     path = passport_path(config.setup)
     if not path.exists():
         return False
-    document = json.loads(path.read_text(encoding="utf-8"))
+    document = _passport(path)
     digest = digest_of(config.passport_settings())
     return (document.get("settings_digest"), document.get("code_fingerprint")) != (
         digest,
         code_fingerprint,
     )
+
+
+def _passport(path: Path) -> Mapping[str, Any]:
+    """The document of a passport; empty where it is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def duration(seconds: float) -> str:
@@ -158,8 +169,7 @@ def estimate(config: Config) -> Estimate:
     warm the device still is. What is left to a passport that is not there yet counts as the
     paper's.
     """
-    protocol, passport = config.protocol, passport_path(config.setup)
-    choice = json.loads(passport.read_text(encoding="utf-8"))["choice"] if passport.exists() else {}
+    protocol, choice = config.protocol, _passport(passport_path(config.setup)).get("choice", {})
     numbers = resolved(config.settings(), choice)["protocol"]
     window = 1.03 * protocol.min_duration_s + numbers["lead_in_s"] + 2.5 / numbers["sampling_hz"]
     calibration = protocol.min_duration_s / 2

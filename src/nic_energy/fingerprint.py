@@ -33,6 +33,7 @@ MEASURING: tuple[str, ...] = (
     "measure/device.py",
     "measure/loading.py",
     "measure/modality.py",
+    "measure/reference.py",
     "measure/warm.py",
     "measure/workshop.py",
     "protocol/bench.py",
@@ -42,7 +43,13 @@ MEASURING: tuple[str, ...] = (
     "sampler",
     "statistics/stopping.py",
 )
-IDLE: tuple[str, ...] = ("energy/idle.py", "measure/idle.py", "protocol/idle.py", "sampler")
+IDLE: tuple[str, ...] = (
+    "energy/admissibility.py",
+    "energy/idle.py",
+    "measure/idle.py",
+    "protocol/idle.py",
+    "sampler",
+)
 PASSPORT: tuple[str, ...] = (
     "measure/burning.py",
     "protocol/passport.py",

@@ -43,5 +43,5 @@ def _on_error(
 ) -> None:
     if isinstance(error, NicEnergyError):
         log.error("%s", error)
-    else:
-        log.critical("unexpected error", exc_info=(kind, error, traceback))
+        sys.exit(error.exit_code)
+    log.critical("unexpected error", exc_info=(kind, error, traceback))

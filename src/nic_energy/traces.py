@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from nic_energy.errors import StoreError
 from nic_energy.files import atomic_path
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 METADATA_KEY = b"nic_energy"
 
 FloatArray = npt.NDArray[np.float64]
@@ -63,8 +63,13 @@ SAMPLE_COLUMNS: tuple[Column, ...] = (
     Column("throttle_sw_thermal_ns", pa.int64(), "ns", "NVML field 269, cumulative"),
     Column("throttle_hw_thermal_ns", pa.int64(), "ns", "NVML field 270, cumulative"),
     Column("throttle_power_brake_ns", pa.int64(), "ns", "NVML field 271, cumulative"),
+    Column(
+        "failed_readings", pa.int64(), "", "readings that NVML failed to give and that are null"
+    ),
 )
 SAMPLE_COLUMN_NAMES: tuple[str, ...] = tuple(column.name for column in SAMPLE_COLUMNS)
+LATER_COLUMNS = frozenset({"failed_readings"})
+"""Columns that version 1.0 had not; null where a trace has none."""
 
 Sample = Mapping[str, float | int | None]
 """One reading: column name to value; a value that the device does not offer is None, never 0."""
@@ -149,6 +154,7 @@ INADMISSIBLE = frozenset(
         "clock_changed",
         "clock_step",
         "counter_reset",
+        "failed_readings",
         "implausible_readings",
         "other_processes",
         "performance_state_changed",
@@ -165,7 +171,10 @@ INADMISSIBLE = frozenset(
 
 @dataclass(frozen=True)
 class Interval:
-    """A marked stretch of the trace that is not a window (preheat, lead_in, idle, wave_on)."""
+    """A marked stretch of the trace that is not a window (preheat, lead_in, idle, wave_on).
+
+    A rest whose readings cannot be right is kept as `idle_rejected`.
+    """
 
     phase: str
     start_s: float
@@ -338,21 +347,27 @@ def read_trace(path: Path) -> Trace:
         with pq.ParquetFile(path) as file:
             meta = _meta_from(path, file.schema_arrow.metadata or {})
             names = set(file.schema_arrow.names)
-            missing = [name for name in SAMPLE_COLUMN_NAMES if name not in names]
-            if missing:
+            missing = set(SAMPLE_COLUMN_NAMES) - names
+            if missing - LATER_COLUMNS:
                 raise StoreError(
-                    f"{path}: not a whole trace, columns missing: {', '.join(missing)}."
+                    f"{path}: not a whole trace, columns missing: {', '.join(sorted(missing))}."
                 )
-            table = file.read(columns=list(SAMPLE_COLUMN_NAMES))
+            table = file.read(columns=[name for name in SAMPLE_COLUMN_NAMES if name in names])
     except (OSError, pa.ArrowException) as error:
         raise StoreError(_unreadable(path, error)) from error
+    for column in SAMPLE_COLUMNS:
+        if column.name in missing:
+            table = table.append_column(column.name, pa.nulls(table.num_rows, column.type))
     return Trace(table.select(list(SAMPLE_COLUMN_NAMES)), meta)
 
 
 def _unreadable(path: Path, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return f"{path}: this user may not read it. Change its owner or permissions (chown, chmod)."
     return (
         f"{path}: cannot be read as a Parquet trace ({error}). If it is truncated, delete it and "
-        "run again: an accepted attempt in the raw store is linked, not measured again."
+        "run again: an accepted attempt that is whole in the raw store is linked, not measured "
+        "again."
     )
 
 

@@ -1,5 +1,6 @@
 """Every reason for which a window is left out, and what is normal."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from nic_energy.energy.admissibility import (
     columns_of,
     conditions,
     drift_flags,
+    rest_flags,
     window_flags,
 )
 from nic_energy.traces import INADMISSIBLE, PowerField, Window
@@ -41,6 +43,7 @@ def healthy() -> Samples:
             "throttle_hw_thermal_ns": 17,
             "throttle_power_cap_ns": 4,
             "compute_processes": 1,
+            "failed_readings": 0,
         }
         for t in (100 + np.arange(200) / 10).tolist()
     ]
@@ -83,6 +86,12 @@ def test_a_sound_window_has_no_flags(field: PowerField) -> None:
         (put(112, 112, power_instant_w=0.0), {"implausible_readings"}),
         (put(112, 112, power_instant_w=-3.0), {"implausible_readings"}),
         (put(112, 112, power_instant_w=601.0), {"implausible_readings"}),
+        (put(112, 112, power_instant_w=math.nan), set()),
+        (put(112, 113, power_instant_w=math.nan), {"too_few_samples"}),
+        (put(112, 113, power_instant_w=math.inf), {"too_few_samples"}),
+        (put(112, 112, failed_readings=1), {"failed_readings"}),
+        (put(112, 112, failed_readings=1, power_instant_w=None), {"failed_readings"}),
+        (put(100, 109, failed_readings=1), set()),
         (put(112, 112, power_instant_w=390.0), set()),
         (put(112, 112, temperature_c=0.0), {"implausible_readings"}),
         (put(112, 112, temperature_c=255.0), {"implausible_readings"}),
@@ -119,6 +128,36 @@ def test_only_the_power_cap_keeps_no_window_out() -> None:
 
 def test_a_window_shorter_than_asked_for_is_named() -> None:
     assert flags(healthy(), limits=Limits(6.0, 3.0, 5.0, 10.0)) == {"window_too_short"}
+
+
+def test_without_a_known_limit_no_board_draws_ten_kilowatts() -> None:
+    unlimited = Limits(5.0, 3.0, 5.0, 10.0, processes=1)
+    for value in (4294967.295, 10_001.0):
+        absurd = put(112, 112, power_instant_w=value)(healthy())
+        assert flags(absurd, limits=unlimited) == {"implausible_readings"}
+    assert flags(put(112, 112, power_instant_w=1200.0)(healthy()), limits=unlimited) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (put(100, 120), ()),
+        (put(112, 112, power_instant_w=0.0), ("implausible_readings",)),
+        (put(112, 112, failed_readings=2), ("failed_readings",)),
+        (shift("energy_counter_j", 112, -3000), ("counter_reset",)),
+        (shift("wall_time_s", 112, 2.0), ("clock_step",)),
+        (cut(112, 112.7), ("sampler_gap",)),
+        (put(112, 113, power_instant_w=None), ("too_few_samples",)),
+        (put(112, 116, performance_state=8), ()),
+        (put(112, 116, compute_processes=2), ()),
+        (put(112, 112, throttle_reasons=0x4), ()),
+    ],
+)
+def test_a_rest_is_judged_by_its_readings_alone(
+    change: Callable[[Samples], Samples], expected: tuple[str, ...]
+) -> None:
+    found = rest_flags(columns_of(change(healthy())), 110.0, 115.0, STAMPED, 10.0, 300.0)
+    assert found == expected
 
 
 def test_a_sensor_without_stamps_is_stale_only_against_its_own_record() -> None:

@@ -303,4 +303,4 @@ def test_the_other_gpus_of_a_machine_are_watched(fake_nvml: FakeNvml) -> None:
         uuids = [sampler._request.device_uuid for sampler in samplers]
         assert [s.collect()[0]["power_instant_w"] for s in samplers] == [150.0, 150.0]
     assert uuids == [all_gpus()[0], all_gpus()[2]]
-    assert not any(sampler._process.is_alive() for sampler in samplers)
+    assert not any(sampler.alive for sampler in samplers)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nic_energy.errors import MeasurementError, MeterError, NicEnergyError
+from nic_energy.errors import MeasurementError, MeterError, MismatchError, NicEnergyError
 from nic_energy.store import RawStore
 from nic_energy.traces import Trace, read_trace
 from tests.measure.virtual import (
@@ -67,6 +67,52 @@ def test_a_dropout_over_the_end_of_a_window_has_it_measured_again(
     row = found.tables().energy.iloc[0]
     assert (row["repetitions"], row["repetitions_rejected"]) == (len(windows) - 1, 1)
     assert row["energy_j"] == pytest.approx(clean.tables().energy["energy_j"][0], rel=0.01)
+
+
+def test_a_reading_that_fails_once_has_its_window_measured_again(
+    tmp_path: Path, clean: Campaign
+) -> None:
+    found = quick(tmp_path, {"kind": "timeout", "at_s": 29, "duration_s": 0.15})
+    assert left_out(found) == [("failed_readings",)]
+    assert np.nansum(found.traces[0].column("failed_readings")) > 0
+    row, undisturbed = (each.tables().energy.iloc[0] for each in (found, clean))
+    assert (row["rejected_for"], row["repetitions_rejected"]) == ("failed_readings", 1)
+    assert row["energy_j"] == pytest.approx(undisturbed["energy_j"], rel=0.01)
+
+
+def test_a_failing_thermometer_does_not_end_preheating(tmp_path: Path) -> None:
+    protocol = {**QUICK, "preheat_celsius": 70}
+    networks = [{"name": "mbt2018", "qualities": [3]}]
+    faults = [{"kind": "timeout", "at_s": at, "duration_s": 1.5} for at in range(8, 20, 3)]
+    config = config_of(protocol, {"faults": faults}, networks=networks)
+    found = simulated(tmp_path, config, ONE_IMAGE)
+    assert found.metas[0].preheat["outcome"] == "reached"
+    assert found.metas[0].preheat["end_c"] >= 70
+
+
+def test_a_rest_that_cannot_be_right_is_recorded_again(tmp_path: Path, clean: Campaign) -> None:
+    """The paired idle is the last thing that is recorded."""
+    mark = next(m for m in clean.metas[0].intervals if m.phase == "idle_paired")
+    at_s = since_opening(clean, mark.start_s) + 0.5
+    found = quick(tmp_path, {"kind": "zero", "at_s": at_s, "duration_s": 0.5})
+    phases = [m.phase for m in found.metas[0].intervals][-4:]
+    assert phases == ["settle", "idle_rejected", "settle", "idle_paired"]
+    one, two = (each.tables(idle_kind="paired").energy.iloc[0] for each in (found, clean))
+    assert one["idle_power_w"] == pytest.approx(two["idle_power_w"], rel=0.02)
+    assert "paired_idle_rejected" not in flags_of(found)
+
+
+def test_a_rest_that_is_never_right_leaves_no_idle_and_says_so(
+    tmp_path: Path, clean: Campaign
+) -> None:
+    mark = next(m for m in clean.metas[0].intervals if m.phase == "idle_paired")
+    at_s = since_opening(clean, mark.start_s) + 0.5
+    found = quick(tmp_path, {"kind": "zero", "at_s": at_s})
+    assert "paired_idle_rejected" in flags_of(found)
+    row, undisturbed = (each.tables().energy.iloc[0] for each in (found, clean))
+    assert row["energy_j"] == pytest.approx(undisturbed["energy_j"], rel=1e-6)
+    with pytest.raises(MismatchError, match=r"holds no paired idle.*flag paired_idle_rejected"):
+        found.tables(idle_kind="paired")
 
 
 def test_a_meter_that_stays_dark_fails_with_its_windows_kept(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)
+"""A file that may not be read is named by who reads it, with an exit code of its kind."""
 
 
 class JsonObject(click.ParamType[dict[str, Any]]):

@@ -44,6 +44,9 @@ CLOCK_STEP_S = 0.05
 MOST_OF_LIMIT = 2.0
 """Transients exceed a power limit; by this factor they never do."""
 
+MOST_W = 10_000.0
+"""No board draws more, whatever its limit."""
+
 COLDEST_C, HOTTEST_C = 0.0, 130.0
 """Beyond these no chip runs; a thermometer that says so is not one."""
 
@@ -62,6 +65,18 @@ SLOWDOWN_TIMES = (
 """Cumulative counters, which see what falls between two samples too."""
 
 POWER_CAP_TIMES = ("throttle_power_cap_ns",)
+
+OF_A_REST = frozenset(
+    {
+        "clock_step",
+        "counter_reset",
+        "failed_readings",
+        "implausible_readings",
+        "sampler_gap",
+        "too_few_samples",
+    }
+)
+"""What a rest is judged by: its readings. States and clocks may change as a device calms down."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +136,7 @@ def window_flags(
         "window_too_short": lambda: window.duration_s < limits.min_duration_s,
         "sampler_gap": lambda: _gap(time[inside], window, limits.sampling_hz),
         "too_few_samples": lambda: _dark(column, field, window, inside, limits.sampling_hz),
+        "failed_readings": lambda: _failed(column("failed_readings")[_reaching(time, window)]),
         "stale_readings": lambda: _stale(column, field, window),
         "implausible_readings": lambda: _implausible(column, field, inside, limits.power_limit_w),
         "throttled": lambda: slowed(column, window),
@@ -131,6 +147,20 @@ def window_flags(
         "clock_step": lambda: _stepped(time, column("wall_time_s")),
     }
     return tuple(sorted(name for name, check in checks.items() if check()))
+
+
+def rest_flags(
+    column: Columns,
+    start_s: float,
+    end_s: float,
+    field: PowerField,
+    sampling_hz: float,
+    power_limit_w: float | None = None,
+) -> tuple[str, ...]:
+    """What keeps a recorded rest from being an idle, in alphabetical order; see `OF_A_REST`."""
+    window = Window(0, start_s, end_s, 0)
+    limits = Limits(0.0, np.inf, np.inf, sampling_hz, power_limit_w)
+    return tuple(flag for flag in window_flags(column, window, field, limits) if flag in OF_A_REST)
 
 
 def conditions(column: Columns, window: Window) -> Conditions:
@@ -273,7 +303,7 @@ def _implausible(
     if field.kind == "interval_mean":
         return bool((_known(column(field.column)[inside]) < 0).any())
     power = _known(column(field.column)[inside])
-    most = np.inf if not power_limit_w else MOST_OF_LIMIT * power_limit_w
+    most = MOST_W if not power_limit_w else MOST_OF_LIMIT * power_limit_w
     return bool(((power <= 0) | (power > most)).any())
 
 
@@ -284,6 +314,10 @@ def _stepped(time: FloatArray, wall: FloatArray) -> bool:
         return False
     first, last = np.median(offset[:MIN_SAMPLES]), np.median(offset[-MIN_SAMPLES:])
     return bool(abs(last - first) > CLOCK_STEP_S)
+
+
+def _failed(values: FloatArray) -> bool:
+    return bool((_known(values) > 0).any())
 
 
 def _falls(values: FloatArray) -> bool:

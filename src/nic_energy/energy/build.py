@@ -28,7 +28,7 @@ from nic_energy.energy.rows import (
     row_flags,
 )
 from nic_energy.energy.uncertainty import temperature_effect
-from nic_energy.errors import MismatchError
+from nic_energy.errors import MismatchError, StoreError
 from nic_energy.statistics.moderation import CommonVariance, common_variance
 from nic_energy.statistics.pooled import pooled
 from nic_energy.traces import TraceMeta, read_trace
@@ -92,6 +92,7 @@ def build_energy(
     Raises:
         MismatchError: traces that must not be mixed, or an estimator or an idle that a trace
             does not hold.
+        StoreError: names every trace that cannot be read.
     """
     cold = read_idle(idle_path) if traces else None
     found, idles = _evaluate_all(traces, cold, expected_settings, analysis)
@@ -126,8 +127,13 @@ def _evaluate_all(
     guard, reported = _Guard(expected_settings), time.monotonic()
     found: list[Evaluated] = []
     idles: list[list[IdlePower]] = []
+    unreadable: list[str] = []
     for number, path in enumerate(traces, start=1):
-        trace = read_trace(path)
+        try:
+            trace = read_trace(path)
+        except StoreError as error:
+            unreadable.append(str(error))
+            continue
         guard.check(path, trace.meta)
         own = [idle for kind in OWN_IDLES if (idle := idle_power(trace, kind)) is not None]
         idle = next((each for each in own if each.kind == analysis.idle_kind), None)
@@ -139,6 +145,8 @@ def _evaluate_all(
         if time.monotonic() - reported > REPORT_S:
             reported = time.monotonic()
             log.info("%d of %d traces", number, len(traces))
+    if unreadable:
+        raise StoreError("\n".join(unreadable))
     return found, idles
 
 
@@ -149,7 +157,8 @@ def _chosen(path: Path, found: Evaluated, analysis: Analysis) -> Estimate:
     if found.idle is None:
         raise MismatchError(
             f"{path}: holds no {analysis.idle_kind} idle; it was measured without "
-            f"protocol.{analysis.idle_kind}_idle_s. Choose another protocol.idle_kind."
+            f"protocol.{analysis.idle_kind}_idle_s, or that idle was not sound (flag "
+            f"{analysis.idle_kind}_idle_rejected). Choose another protocol.idle_kind."
         )
     chosen = found.estimates.get(analysis.estimator)
     if chosen is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nic_energy.codecs.execution import NetworkLoad, configure, out_of_memory
+from nic_energy.codecs.execution import NetworkLoad, configure, execution_error
 from nic_energy.codecs.networks import load_network
 from nic_energy.codecs.padding import crop, pad, padded_size
 from nic_energy.codecs.quality import rate_and_distortion
@@ -77,7 +77,7 @@ def put_on_device(
         networks: those that are on the device already.
 
     Raises:
-        MeasurementError: the device ran out of memory.
+        MeasurementError: the network cannot be put on the device, mostly for want of memory.
     """
     import torch
 
@@ -99,8 +99,8 @@ def put_on_device(
             device,
         )
         padded = pad(original, network.pad_multiple).to(device)
-    except torch.OutOfMemoryError as error:
-        raise out_of_memory(name, device) from error
+    except (RuntimeError, MemoryError) as error:
+        raise execution_error(name, device, error) from error
     load = NetworkLoad(module, padded, name)
     size = padded_size(width, height, network.pad_multiple)
     return (

@@ -6,15 +6,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nic_energy import fingerprint
 from nic_energy.config import Network
 from nic_energy.config.settings import is_open
 from nic_energy.energy.admissibility import Limits
-from nic_energy.errors import ConfigError, MeterError, MismatchError, NicEnergyError
+from nic_energy.errors import (
+    ConfigError,
+    InputError,
+    MeasurementError,
+    MeterError,
+    NicEnergyError,
+    StoreError,
+)
 from nic_energy.files import digest_of, sha256
-from nic_energy.measure.device import Backend, LoadRequest
+from nic_energy.interrupts import allowed, held
+from nic_energy.measure import reference
+from nic_energy.measure.device import Backend, LoadRequest, stopped
 from nic_energy.measure.environment import package_versions, session_of
 from nic_energy.measure.lock import device_lock
 from nic_energy.measure.passport import known_sensor
@@ -37,10 +44,10 @@ from nic_energy.traces import (
     Interval,
     MeterInfo,
     Modality,
+    PowerField,
     Trace,
     TraceMeta,
     read_meta,
-    read_trace,
     samples_table,
 )
 
@@ -97,7 +104,7 @@ def measure_modality(
     """Measure a modality by the protocol (paper, section 3) and publish its trace.
 
     Every attempt that got as far as a device is kept in the raw store, a failed one with the
-    reason.
+    reason. A signal to stop waits while an attempt is put away.
 
     Args:
         report: called after every window.
@@ -106,9 +113,10 @@ def measure_modality(
 
     Raises:
         NicEnergyError: what failed, with the attempt kept.
+        InterruptedMeasurementError: a signal; a finished attempt is kept as such.
     """
     store = RawStore(request.setup_folder)
-    image_sha256 = sha256(request.image_path)
+    image_sha256 = _digest_of(request.image_path)
     identity = Identity(
         settings_digest=digest_of(request.settings),
         code_fingerprint=fingerprint.of_measurement(request.settings["meter"]),
@@ -120,20 +128,47 @@ def measure_modality(
         if publish:
             store.publish(found.path, request.output)
         return Outcome(found.path, True, found.meta)
-    trace = _Attempt(request, identity, image_sha256, workshop or Workshop()).run(report)
-    attempt = store.add(request.key, trace.trace)
-    if trace.error is not None:
-        log.error("the failed attempt is kept as %s", attempt)
-        raise trace.error
-    if publish:
-        store.publish(attempt, request.output)
-    return Outcome(attempt, False, trace.trace.meta)
+    store.require_room()
+    with held():
+        ended = _Attempt(request, identity, image_sha256, workshop or Workshop()).run(report)
+        attempt = _put_away(store, request, ended, publish)
+        if ended.error is not None:
+            raise ended.error
+    return Outcome(attempt, False, ended.trace.meta)
+
+
+def _digest_of(image: Path) -> str:
+    try:
+        return sha256(image)
+    except OSError as error:
+        raise InputError(
+            f"{image}: the image cannot be read ({error.strerror}). Prepare it again "
+            "(--forcerun prepare_image), or make it readable for this user."
+        ) from error
 
 
 @dataclass(frozen=True)
 class _Ended:
     trace: Trace
     error: BaseException | None
+
+
+def _put_away(store: RawStore, request: MeasureRequest, ended: _Ended, publish: bool) -> Path:
+    """Keep the attempt, and publish it if it was accepted, whatever came after that."""
+    log.info("writing the attempt")
+    try:
+        attempt = store.add(request.key, ended.trace)
+    except StoreError:
+        if ended.error is not None:
+            log.error("the attempt failed, and is lost too: %s", ended.error)
+        raise
+    if ended.trace.meta.outcome == "accepted":
+        if publish:
+            log.info("linking %s", attempt)
+            store.publish(attempt, request.output)
+    else:
+        log.error("the failed attempt is kept as %s", attempt)
+    return attempt
 
 
 class _Attempt:
@@ -178,24 +213,23 @@ class _Attempt:
 
     def run(self, report: Callable[[Progress], None]) -> _Ended:
         """Run the protocol; an error ends it and is handed back with what was measured."""
-        request = self.request
-        backend = self.workshop.open(self.settings, request.setup_folder)
         error: BaseException | None = None
         try:
-            with device_lock(self.idle.meter.device_uuid):
-                self._measure(backend, report)
+            with allowed(), device_lock(self.idle.meter.device_uuid):
+                self._measure(report)
         except RepetitionError as failure:
             self.meta = replace(self.meta, windows=failure.windows)
             error = failure
-        except (NicEnergyError, KeyboardInterrupt) as failure:
+        except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - raised once it is kept
             error = failure
-        finally:
-            backend.close()
-        if error is not None:
-            if not self.meta.source:
+        if error is not None and self.meta.outcome != "accepted":
+            if not self.meta.source and not isinstance(error, MeasurementError):
                 raise error
-            self._keep_samples_of(error)
-            self.meta = replace(self.meta, error=f"{type(error).__name__}: {error}")
+            self.meta = replace(
+                self.meta,
+                source=self.meta.source or self.idle.source,
+                error=f"{type(error).__name__}: {error}",
+            )
         samples = self.bench.history if self.bench else []
         return _Ended(Trace(samples_table(samples), self.meta), error)
 
@@ -205,10 +239,18 @@ class _Attempt:
             try:
                 self.bench.drain()
             except NicEnergyError as lost:
-                log.warning("the last samples were lost: %s", lost)
+                log.error("the last samples are lost: %s", lost)
 
-    def _measure(self, backend: Backend, report: Callable[[Progress], None]) -> None:
+    def _measure(self, report: Callable[[Progress], None]) -> None:
+        backend = self.workshop.open(self.settings, self.request.setup_folder)
+        try:
+            self._measure_on(backend, report)
+        finally:
+            backend.close()
+
+    def _measure_on(self, backend: Backend, report: Callable[[Progress], None]) -> None:
         request, settings = self.request, self.settings
+        log.info("loading %s", request.key)
         loaded = backend.load(
             LoadRequest(
                 request.network,
@@ -222,26 +264,18 @@ class _Attempt:
         )
         bpp, psnr_db = loaded.quality()
         sampler = backend.sampler()
-        meter = self.sensor.meter(sampler.start())
-        self._identify(meter, loaded.image, loaded.run, bpp, psnr_db)
-        self.bench = Bench(
-            backend.clock, sampler, loaded.load, meter, float(settings["protocol"]["sampling_hz"])
-        )
+        found = sampler.start()
         try:
+            meter = self.sensor.meter(found)
+            self._identify(meter, loaded.image, loaded.run, bpp, psnr_db)
+            hz = float(settings["protocol"]["sampling_hz"])
+            self.bench = Bench(backend.clock, sampler, loaded.load, meter, hz)
             self._protocol(self.bench, report)
+        except BaseException as error:
+            self._keep_samples_of(error)
+            raise
         finally:
-            if self.meta.outcome == "accepted":
-                self.meta = replace(self.meta, sampler=asdict(sampler.stop()))
-            else:
-                self._stop_quietly(sampler.stop)
-
-    def _stop_quietly(self, stop: Callable[[], Any]) -> None:
-        """After a failure the sampler may be gone; the first error is the one to report."""
-        self._keep_samples_of(NicEnergyError())
-        try:
-            self.meta = replace(self.meta, sampler=asdict(stop()))
-        except NicEnergyError as error:
-            log.warning("sampler: %s", error)
+            self.meta = replace(self.meta, sampler=stopped(sampler))
 
     def _identify(
         self,
@@ -252,13 +286,7 @@ class _Attempt:
         psnr_db: float | None,
     ) -> None:
         request = self.request
-        if meter.device_uuid != self.idle.meter.device_uuid:
-            raise MismatchError(
-                f"{request.idle}: the idle reference is that of {self.idle.meter.device_name} "
-                f"({self.idle.meter.device_uuid}), but this is {meter.device_name} "
-                f"({meter.device_uuid}). A set-up is one device: use another `setup` label, or "
-                "choose the right device."
-            )
+        reference.require_same_device(request.idle, self.idle, meter)
         self.meta = replace(
             self.meta,
             source=meter.source,
@@ -279,15 +307,10 @@ class _Attempt:
 
     def _protocol(self, bench: Bench, report: Callable[[Progress], None]) -> None:
         request, protocol = self.request, self.settings["protocol"]
-        field = _power_field(bench.meter, request.power_field)
-        idle_w = self.idle.idle_power_w.get(field.column)
-        if idle_w is None:
-            raise MismatchError(
-                f"{request.idle}: holds no idle power for {field.column}; it was recorded with "
-                "another meter or driver. Record it again: --forcerun measure_idle."
-            )
-        own_context = self.request.idle_kind == "context" or not self.workshop.warm
-        before = self._rest(bench, "context", field.column) if own_context else ()
+        field = reference.power_field(bench.meter, request.power_field)
+        idle_w = reference.idle_power_w(request.idle, self.idle, bench.meter, field)
+        own_context = request.idle_kind == "context" or not self.workshop.warm
+        before = self._rest(bench, "context", field) if own_context else ()
         point = (request.network.network, request.quality)
         execution_s = time_execution(bench, min(1.0, protocol["min_duration_s"] / 4))
         heated, interval = preheat(
@@ -309,7 +332,7 @@ class _Attempt:
             clock_tolerance_percent=protocol["clock_tolerance_percent"],
             sampling_hz=bench.sampling_hz,
             power_limit_w=bench.meter.details.get("enforced_power_limit_w"),
-            processes=self._processes(bench),
+            processes=reference.processes(request.idle, bench),
         )
         done = repeat(
             bench,
@@ -334,7 +357,7 @@ class _Attempt:
         )
         self.meta = replace(self.meta, windows=done.windows)
         self.workshop.ran(*point, done.settled_c)
-        after = self._rest(bench, "paired", field.column)
+        after = self._rest(bench, "paired", field)
         self.meta = replace(
             self.meta,
             outcome="accepted",
@@ -342,45 +365,25 @@ class _Attempt:
             stopping={**asdict(done.decision), "power_field": field.column},
         )
 
-    def _processes(self, bench: Bench) -> int | None:
-        """Compute processes that belong on the device: those now, of which ours is the one that
-        was not there during the idle reference.
-        """
-        bench.drain()
-        now = next(
-            (n for s in bench.history if (n := s.get("compute_processes")) is not None), None
-        )
-        idle = read_trace(self.request.idle).column("compute_processes")
-        before = idle[np.isfinite(idle)]
-        if now is None:
-            return None
-        return int(now) if not len(before) else min(int(now), int(before.max()) + 1)
-
     def _keep(self, progress: Progress, report: Callable[[Progress], None]) -> None:
         """A finished window stays in the attempt, whatever comes after it."""
         self.meta = replace(self.meta, windows=(*self.meta.windows, progress.window))
         report(progress)
 
-    def _rest(self, bench: Bench, kind: str, column: str) -> tuple[Interval, ...]:
-        """Record the idle with the network resident; a rest that had not settled is flagged."""
+    def _rest(self, bench: Bench, kind: str, field: PowerField) -> tuple[Interval, ...]:
+        """Record the idle with the network resident; flagged where it had not settled, or where
+        there is none because no try at it was sound.
+        """
         protocol = self.settings["protocol"]
         seconds = protocol[f"{kind}_idle_s"]
         if not seconds:
             return ()
-        rest = record_rest(bench, f"idle_{kind}", column, seconds, protocol["paired_settle_max_s"])
-        if not rest.settled:
+        rest = record_rest(bench, f"idle_{kind}", field, seconds, protocol["paired_settle_max_s"])
+        if rest.flags:
+            self.meta = replace(self.meta, flags=(*self.meta.flags, f"{kind}_idle_rejected"))
+        elif not rest.settled:
             self.meta = replace(self.meta, flags=(*self.meta.flags, f"{kind}_idle_not_settled"))
         return rest.intervals
-
-
-def _power_field(meter: MeterInfo, column: str) -> Any:
-    try:
-        return meter.power_field(column)
-    except KeyError:
-        offered = ", ".join(field.column for field in meter.power_fields)
-        raise MismatchError(
-            f"power_field: {meter.device_name} has no {column}; it has {offered}."
-        ) from None
 
 
 def _phase_seed(request: MeasureRequest) -> int:

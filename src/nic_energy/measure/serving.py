@@ -175,8 +175,9 @@ class Worker:
         except NicEnergyError as error:
             self._workshop.failed()
             send(connection, _error(error, error.exit_code))
-            if isinstance(error, InterruptedMeasurementError):
-                raise
+        except InterruptedMeasurementError as error:
+            send(connection, _error(error, error.exit_code))
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear of it
             self._broken = True
             log.error("unexpected error; the worker leaves\n%s", traceback.format_exc())
@@ -248,5 +249,6 @@ class _Forward(logging.Handler):
 
 
 def _error(error: BaseException, exit_code: int) -> dict[str, Any]:
-    text = str(error) if isinstance(error, NicEnergyError) else f"unexpected error: {error!r}"
+    known = isinstance(error, NicEnergyError | InterruptedMeasurementError)
+    text = str(error) if known else f"unexpected error: {error!r}"
     return {"kind": "error", "text": text, "exit_code": exit_code}

@@ -61,6 +61,7 @@ def preheat(
         settled_c: temperature at which this load was seen to settle on this device.
     """
     begin = bench.clock.now()
+    bench.drain()
     start_c = bench.temperature_c()
     target = _target(rule.target_c, bench.meter.slowdown_temperature_c)
     outcome: Outcome
@@ -69,6 +70,7 @@ def preheat(
     elif start_c is None:
         outcome = "no_thermometer"
     else:
+        log.info("preheating: to %.0f degC", target)
         outcome = _heat(bench, rule, target, execution_s, begin, settled_c)
     end = bench.clock.now()
     result = Preheat(outcome, target, start_c, bench.temperature_c(), end - begin)

@@ -148,8 +148,10 @@ def repeat(
     judge = Judge(bench, limits, stopping.min_repetitions, power_field, idle_power_w)
     intervals: list[Interval] = []
     while True:
+        log.debug("window %d: lead-in", len(judge.windows))
         bench.clock.sleep(rng.random() * PHASE_S)
         intervals.append(_lead_in(bench, rule.lead_in_s, execution_s))
+        log.debug("window %d: %d executions", len(judge.windows), executions)
         start, end = bench.load.run(executions)
         run_for(bench, _run_on_s(bench), execution_s)
         bench.drain()

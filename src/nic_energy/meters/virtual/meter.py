@@ -18,7 +18,7 @@ EPOCH_S = 1_700_000_000.0
 DRIVER = "virtual-1"
 FAULTS = (
     "error", "dropout", "freeze", "spike", "zero", "counter_reset", "throttle", "processes", "heat",
-    "clock", "state", "clock_step",
+    "clock", "state", "clock_step", "timeout",
 )  # fmt: skip
 THERMAL_SLOWDOWN = 0x40
 IDLE_REASON = 0x1
@@ -37,7 +37,8 @@ class Fault:
     counter starts at 0 again. `throttle`: executions take `value` (a share) longer, and the GPU
     says so. `processes`: `value` other compute processes. `heat`: the thermometer shows `value` K
     more. `clock`: the SM clock is lower by `value` (a share). `state`: the GPU is in performance
-    state `value`. `clock_step`: the wall clock is set forward by `value` s.
+    state `value`. `clock_step`: the wall clock is set forward by `value` s. `timeout`: the driver
+    does not answer, so that everything is null and counted.
     """
 
     kind: str
@@ -94,6 +95,10 @@ class VirtualMeter:
         for name in columns:
             columns[name] = np.where(gone, np.nan, columns[name])
         columns.update(self._state(time_s))
+        failed = self._covered("timeout", time_s)
+        for name in set(columns) - {"wall_time_s"}:
+            columns[name] = np.where(failed, np.nan, columns[name])
+        columns["failed_readings"] = np.where(failed, len(columns) - 1, 0)
         names = list(columns)
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         return [_sample(names, row) for row in rows]
@@ -190,7 +195,13 @@ def _stream(spec: SensorSpec, seed: int) -> int:
 
 
 INTEGERS = frozenset(
-    {"performance_state", "throttle_reasons", "compute_processes", *STAMPS.values()}
+    {
+        "performance_state",
+        "throttle_reasons",
+        "compute_processes",
+        "failed_readings",
+        *STAMPS.values(),
+    }
 )
 
 
