@@ -18,9 +18,9 @@ from nic_energy.figures import (
     slope_over_mac,
 )
 from nic_energy.measure.simulate import simulate_campaign
-from nic_energy.models import predictors
 from nic_energy.models.linear import energy_models
 from nic_energy.models.paper import paper_comparison
+from nic_energy.models.predictor_correlations import correlate_predictors, printed_correlations
 from nic_energy.models.published import Published
 from nic_energy.models.slopes import complexity_models
 from nic_energy.tables import COMPLEXITY_COLUMNS, NETWORK_PARAMETERS, frame
@@ -48,8 +48,8 @@ def page() -> str:
     models, folds = energy_models(tables.energy, networks, 10, config.document["seed"])
     slopes = complexity_models(models, complexity, paper.table1)
     compared = paper_comparison(tables.energy, models, folds, slopes, complexity, paper)
-    ours = predictors.predictor_correlations(models, complexity)
-    printed = predictors.printed_correlations(paper.table2, complexity)
+    ours = correlate_predictors(models, complexity)
+    printed = printed_correlations(paper.table2, complexity)
     images = root / "docs" / "img"
     for name, figure in {
         "power_trace": power_trace.plot(one_trace()),

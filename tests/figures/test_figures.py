@@ -12,8 +12,8 @@ from nic_energy.errors import InputError
 from nic_energy.figures import energy_over_pixels, power_trace, save, slope_over_mac
 from nic_energy.figures import predictor_correlations as correlations_figure
 from nic_energy.figures.style import PRINTED_COLOUR, RED
-from nic_energy.models import predictors
 from nic_energy.models.linear import energy_models
+from nic_energy.models.predictor_correlations import correlate_predictors, printed_correlations
 from nic_energy.models.slopes import complexity_models
 from nic_energy.traces import Interval, Trace, write_trace
 from tests.models.table2 import NETWORKS, TABLE1, complexity, counted, energies, published
@@ -186,8 +186,8 @@ def test_the_papers_slopes_lie_behind_ours_where_they_fit(models: pd.DataFrame) 
 def test_predictors_come_closest_first_with_their_intervals(
     models: pd.DataFrame, tmp_path: Path
 ) -> None:
-    found = predictors.predictor_correlations(models, counted())
-    printed = predictors.printed_correlations(published().table2, counted())
+    found = correlate_predictors(models, counted())
+    printed = printed_correlations(published().table2, counted())
     figure = correlations_figure.plot(found, printed)
     axes, errors = figure.axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
@@ -206,11 +206,11 @@ def test_predictors_come_closest_first_with_their_intervals(
 
 
 def test_few_networks_have_no_intervals_and_none_have_no_points(models: pd.DataFrame) -> None:
-    few = predictors.predictor_correlations(models.head(4), counted())
+    few = correlate_predictors(models.head(4), counted())
     figure = correlations_figure.plot(few)
     assert "95 %" not in str(figure.get_supxlabel())
     assert [text.get_text() for text in figure.axes[1].texts] == ["too few networks"]
-    none = predictors.predictor_correlations(models.head(1), counted())
+    none = correlate_predictors(models.head(1), counted())
     figure = correlations_figure.plot(none)
     assert "nothing to correlate" in [text.get_text() for text in figure.axes[0].texts]
 

@@ -13,7 +13,7 @@ from nic_energy.figures import idle_drift, save, uncertainty_budget
 from nic_energy.measure.simulate import simulate_campaign
 from nic_energy.models.linear import energy_models
 from nic_energy.models.paper import paper_comparison
-from nic_energy.models.predictors import predictor_correlations
+from nic_energy.models.predictor_correlations import correlate_predictors
 from nic_energy.models.ranking import ranking
 from nic_energy.models.slopes import complexity_models
 from nic_energy.report.flags import FLAG_MEANINGS
@@ -40,7 +40,7 @@ def put(folder: Path, energy: pd.DataFrame, **others: pd.DataFrame) -> None:
     tables.write_csv(folder / "models/complexity_models.csv", slopes)
     beside = paper_comparison(energy, models, folds, slopes, counted(), published())
     tables.write_csv(folder / "models/paper_comparison.csv", beside)
-    predictors = predictor_correlations(models, counted())
+    predictors = correlate_predictors(models, counted())
     tables.write_csv(folder / "models/predictor_correlations.csv", predictors)
     (folder / "slope_over_mac.svg").write_text("<svg/>")
 

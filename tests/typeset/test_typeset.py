@@ -13,7 +13,7 @@ import pytest
 from nic_energy import tables
 from nic_energy.models.linear import energy_models
 from nic_energy.models.paper import paper_comparison
-from nic_energy.models.predictors import predictor_correlations
+from nic_energy.models.predictor_correlations import correlate_predictors
 from nic_energy.models.slopes import complexity_models
 from nic_energy.typeset import PrintTable, write_table
 from nic_energy.typeset.cells import number, plus_minus, ranged
@@ -30,7 +30,7 @@ def results(energy: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     models, folds = energy_models(energy, NETWORKS, 10, 1)
     slopes = complexity_models(models, counted(), TABLE1)
     comparison = paper_comparison(energy, models, folds, slopes, counted(), published())
-    return comparison, predictor_correlations(models, counted())
+    return comparison, correlate_predictors(models, counted())
 
 
 @pytest.fixture(scope="module")

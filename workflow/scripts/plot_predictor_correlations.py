@@ -5,7 +5,7 @@ from pathlib import Path
 from nic_energy import tables
 from nic_energy.figures import predictor_correlations, save
 from nic_energy.logs import log_to
-from nic_energy.models.predictors import printed_correlations
+from nic_energy.models.predictor_correlations import printed_correlations
 from nic_energy.models.published import Published
 
 log_to(snakemake.log[0])

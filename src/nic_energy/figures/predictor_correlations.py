@@ -15,7 +15,7 @@ from nic_energy.figures.style import (
     blank,
     note_source,
 )
-from nic_energy.models.predictors import REFERENCE
+from nic_energy.models.predictor_correlations import REFERENCE
 from nic_energy.models.uncertainty import numbers
 from nic_energy.vocabulary import PREDICTOR_WORDS
 

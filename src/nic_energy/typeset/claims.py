@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from nic_energy.models.predictors import REFERENCE
+from nic_energy.models.predictor_correlations import REFERENCE
 from nic_energy.typeset.cells import number
 from nic_energy.vocabulary import PREDICTOR_WORDS
 

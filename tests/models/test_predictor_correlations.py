@@ -4,12 +4,12 @@ import pytest
 
 from nic_energy import tables
 from nic_energy.models.linear import FloatArray
-from nic_energy.models.predictors import (
+from nic_energy.models.predictor_correlations import (
     PLANNED,
     REFERENCE,
+    correlate_predictors,
     correlations,
     left_out_errors,
-    predictor_correlations,
     printed_correlations,
 )
 from tests.models.table2 import counted, published
@@ -104,7 +104,7 @@ def test_the_sign_of_a_correlation_does_not_decide_its_rank() -> None:
     alpha = np.arange(1.0, 13.0)
     noisy = alpha + np.tile([0.6, -0.6, 0.3], 4)
     table = complexity(names, parameters=-alpha, layers=noisy)
-    rows = predictor_correlations(models(alpha, names), table).set_index("predictor")
+    rows = correlate_predictors(models(alpha, names), table).set_index("predictor")
     assert rows["pearson_r"]["parameters"] == pytest.approx(-1)
     assert rows["rank"]["parameters"] == 1 == rows["rank"][REFERENCE]
     assert rows["rank"]["layers"] == len(tables.NETWORK_PARAMETERS)
@@ -116,7 +116,7 @@ def test_a_missing_or_constant_parameter_has_a_row_without_a_rank() -> None:
     missing = np.arange(12.0)
     missing[:2] = np.nan
     table = complexity(names, latent_values_per_pixel=missing, pad_multiple=np.full(12, 64.0))
-    rows = predictor_correlations(models(np.arange(1.0, 13.0) ** 2, names), table)
+    rows = correlate_predictors(models(np.arange(1.0, 13.0) ** 2, names), table)
     last = rows[rows["rank"].isna()]
     assert set(last["predictor"]) == {"latent_values_per_pixel", "pad_multiple"}
     assert list(last.index) == list(rows.index[-2:])
@@ -128,13 +128,13 @@ def test_a_missing_or_constant_parameter_has_a_row_without_a_rank() -> None:
 def test_fewer_than_six_networks_have_no_intervals() -> None:
     names = [f"n{number}" for number in range(5)]
     alpha = np.array([1.0, 2, 3, 5, 4, 6, 8, 7, 9, 11])
-    rows = predictor_correlations(models(alpha, names), complexity(names))
+    rows = correlate_predictors(models(alpha, names), complexity(names))
     assert rows["pearson_r_low"].isna().all() and rows["rank_best"].isna().all()
     assert rows["pearson_r_without_one_low"].notna().all()
     assert (rows["rank"] == 1).all()
-    two = predictor_correlations(models(alpha[:4], names[:2]), complexity(names[:2]))
+    two = correlate_predictors(models(alpha[:4], names[:2]), complexity(names[:2]))
     assert two["pearson_r_without_one_low"].isna().all() and two["rank"].notna().all()
-    one = predictor_correlations(models(alpha[:2], names[:1]), complexity(names[:1]))
+    one = correlate_predictors(models(alpha[:2], names[:1]), complexity(names[:1]))
     assert one["pearson_r"].isna().all() and len(one) == len(tables.NETWORK_PARAMETERS)
 
 
@@ -142,8 +142,8 @@ def test_slopes_that_were_not_fitted_are_left_out() -> None:
     names = [f"n{number}" for number in range(6)]
     alpha = np.arange(1.0, 13.0)
     alpha[0] = np.nan
-    rows = predictor_correlations(models(alpha, names), complexity(names))
+    rows = correlate_predictors(models(alpha, names), complexity(names))
     assert (rows["n"] == 11).all()
-    negative = predictor_correlations(models(-np.arange(1.0, 13.0), names), complexity(names))
+    negative = correlate_predictors(models(-np.arange(1.0, 13.0), names), complexity(names))
     assert negative["mean_relative_error_percent"].isna().all()
     assert negative["left_out_error_percent"].isna().all() and negative["rank"].notna().all()

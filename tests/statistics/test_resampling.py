@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from nic_energy.statistics import clusters
-from nic_energy.statistics.clusters import interval, quantile, resamples, sign_flip_p
+from nic_energy.statistics import resampling
+from nic_energy.statistics.resampling import interval, quantile, resamples, sign_flip_p
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6])
@@ -22,9 +22,9 @@ def test_all_resamples_are_there_with_their_probabilities(count: int) -> None:
 
 
 def test_many_clusters_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clusters, "MOST_EXACT", 10)
+    monkeypatch.setattr(resampling, "MOST_EXACT", 10)
     found = resamples(4, seed=3)
-    assert found.counts.shape == (clusters.DRAWS, 4)
+    assert found.counts.shape == (resampling.DRAWS, 4)
     assert (found.counts.sum(axis=1) == 4).all()
     assert found.probability.sum() == pytest.approx(1)
     assert np.array_equal(found.counts, resamples(4, seed=3).counts)

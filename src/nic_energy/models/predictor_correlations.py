@@ -14,7 +14,7 @@ import pandas as pd
 
 from nic_energy import tables
 from nic_energy.models.linear import FloatArray, IntArray, fit_line, mean_relative_error_percent
-from nic_energy.statistics.clusters import interval, resamples, sign_flip_p
+from nic_energy.statistics.resampling import interval, resamples, sign_flip_p
 
 GROUP = ["setup", "source", "part", "estimator"]
 REFERENCE = "kmac_per_pixel"
@@ -26,7 +26,7 @@ LEAST_NETWORKS = 6
 """Of five networks one resample in ten holds one or two only, of six one in fifty."""
 
 
-def predictor_correlations(models: pd.DataFrame, complexity: pd.DataFrame) -> pd.DataFrame:
+def correlate_predictors(models: pd.DataFrame, complexity: pd.DataFrame) -> pd.DataFrame:
     """predictor_correlations.csv: a row per network parameter, the largest |r| first.
 
     Intervals need `LEAST_NETWORKS` networks. A parameter that some network lacks, or that is the
@@ -57,7 +57,7 @@ def printed_correlations(table2: pd.DataFrame, complexity: pd.DataFrame) -> pd.D
         table2: the paper's Table 2, with `alpha_j_per_pixel`. complexity: complexity.csv.
     """
     head = {"setup": "printed", "source": "external", "part": "chain", "estimator": "external"}
-    return predictor_correlations(table2.assign(**head), complexity)
+    return correlate_predictors(table2.assign(**head), complexity)
 
 
 def _rows(points: pd.DataFrame) -> list[dict[str, Any]]:
