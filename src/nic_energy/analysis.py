@@ -19,7 +19,7 @@ from nic_energy.models import comparison, sizes
 from nic_energy.models.joint import joint_model, training_rows
 from nic_energy.models.linear import energy_models
 from nic_energy.models.paper import paper_comparison
-from nic_energy.models.predictors import predictor_correlations
+from nic_energy.models.predictor_correlations import predictor_correlations
 from nic_energy.models.published import Published
 from nic_energy.models.ranking import ranking
 from nic_energy.models.residuals import residuals

@@ -4,8 +4,9 @@
 
 The first thing that comes over the pipe of that descriptor is the meter's request. Words follow:
 `collect`, `latest`, `report`, `stop`. An answer is `(kind, payload)` with kind `ok`, or `error`
-with the class name, message and nothing else, so that no exception object has to be pickled. Samples
-stay in this process until they are asked for: the network's process needs no thread for them.
+with the class name, message and nothing else, so that no exception object has to be pickled.
+Samples stay in this process until they are asked for: the network's process needs no thread for
+them.
 
 Signals that ask to stop go to a whole group of processes at once. They are left to the measuring
 process here, so that it still gets the last samples; this one ends with `stop`, or when the other
