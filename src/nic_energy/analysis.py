@@ -19,7 +19,7 @@ from nic_energy.models import comparison, sizes
 from nic_energy.models.joint import joint_model, training_rows
 from nic_energy.models.linear import energy_models
 from nic_energy.models.paper import paper_comparison
-from nic_energy.models.predictor_correlations import predictor_correlations
+from nic_energy.models.predictor_correlations import correlate_predictors
 from nic_energy.models.published import Published
 from nic_energy.models.ranking import ranking
 from nic_energy.models.residuals import residuals
@@ -96,7 +96,7 @@ def derive(config: Config, inputs: Inputs, output: Path) -> None:
     slopes = complexity_models(fitted, complexity, tables.read_csv(papers[0]))
     tables.write_csv(output / SLOPES, slopes)
     tables.write_csv(output / RANKING, ranking(energy, config.networks))
-    tables.write_csv(output / CORRELATIONS, predictor_correlations(fitted, complexity))
+    tables.write_csv(output / CORRELATIONS, correlate_predictors(fitted, complexity))
     compared = paper_comparison(
         energy,
         fitted,
