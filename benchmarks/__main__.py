@@ -12,6 +12,7 @@ PAGES = {
     "estimators": "estimators.md",
     "passport": "passport.md",
     "table2": "simulated_campaign.md",
+    "paper": "paper_side_by_side.md",
     "sampler": "sampler.md",
     "coverage": "coverage.md",
 }
@@ -20,6 +21,7 @@ MINUTES = {
     "estimators": 2,
     "passport": 2,
     "table2": 10,
+    "paper": 10,
     "sampler": 3,
     "coverage": 30,
 }

@@ -64,6 +64,12 @@ class InterruptedMeasurementError(KeyboardInterrupt):
     exit_code = 9
 
 
+class BundleError(NicEnergyError):
+    """A bundle is not what it says that it is, or bundles do not go together."""
+
+    exit_code = 10
+
+
 def exit_codes() -> Iterator[tuple[int, str]]:
     """Every exit code with what it means, in order."""
     yield 0, "Done."

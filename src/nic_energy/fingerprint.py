@@ -34,6 +34,8 @@ MEASURING: tuple[str, ...] = (
     "measure/loading.py",
     "measure/modality.py",
     "measure/reference.py",
+    "measure/warm.py",
+    "measure/workshop.py",
     "protocol/bench.py",
     "protocol/idle.py",
     "protocol/preheat.py",

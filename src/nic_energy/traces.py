@@ -394,17 +394,27 @@ def _meta_from(path: Path, metadata: Mapping[bytes, bytes]) -> TraceMeta:
 
 def meta_from_document(document: Mapping[str, Any]) -> TraceMeta:
     """Rebuild the metadata from its JSON document; unknown keys of later versions are ignored."""
-    values = {f.name: document[f.name] for f in dataclasses.fields(TraceMeta) if f.name in document}
-    meter = dict(values["meter"])
-    meter["power_fields"] = tuple(PowerField(**item) for item in meter["power_fields"])
+    values = _known(TraceMeta, document)
+    meter = _known(MeterInfo, values["meter"])
+    meter["power_fields"] = tuple(
+        PowerField(**_known(PowerField, item)) for item in meter["power_fields"]
+    )
     values["meter"] = MeterInfo(**meter)
     if values.get("modality"):
-        modality = dict(values["modality"])
-        modality["image"] = ImageInfo(**modality["image"])
+        modality = _known(Modality, values["modality"])
+        modality["image"] = ImageInfo(**_known(ImageInfo, modality["image"]))
         values["modality"] = Modality(**modality)
     values["windows"] = tuple(
-        Window(**{**item, "flags": tuple(item["flags"])}) for item in values.get("windows", ())
+        Window(**{**_known(Window, item), "flags": tuple(item["flags"])})
+        for item in values.get("windows", ())
     )
-    values["intervals"] = tuple(Interval(**item) for item in values.get("intervals", ()))
+    values["intervals"] = tuple(
+        Interval(**_known(Interval, item)) for item in values.get("intervals", ())
+    )
     values["flags"] = tuple(values.get("flags", ()))
     return TraceMeta(**values)
+
+
+def _known(record: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are fields of the record."""
+    return {f.name: values[f.name] for f in dataclasses.fields(record) if f.name in values}

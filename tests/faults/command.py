@@ -14,7 +14,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from nic_energy.cli import main
+from nic_energy.cli.main import main
 from nic_energy.config import project_root
 from nic_energy.config.merge import overlay
 from nic_energy.interrupts import SIGNALS
@@ -23,7 +23,7 @@ from tests.images.pictures import picture
 
 ROOT = project_root()
 KEY = "chain/tiny/q1/image"
-PROGRAM = "from nic_energy.cli import main; main()"
+PROGRAM = "from nic_energy.cli.main import main; main()"
 
 CONFIG: dict[str, Any] = {
     "setup": "desk",

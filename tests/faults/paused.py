@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from nic_energy.cli import main
+from nic_energy.cli.main import main
 from nic_energy.meters.virtual import VirtualGpu
 
 MOMENTS: dict[str, tuple[str, str]] = {

@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nic_energy import errors, interrupts
-from nic_energy.cli import main
-from nic_energy.cli.main import Group
+from nic_energy.cli.main import Group, main
 from nic_energy.errors import (
     InterruptedMeasurementError,
     MeterError,

@@ -7,15 +7,26 @@ from typing import Any
 import click
 
 from nic_energy import __version__, interrupts
+from nic_energy.cli.bundling import bundle_command, merge_command, verify_command
+from nic_energy.cli.doctor import doctor_command
 from nic_energy.cli.images import images_group
-from nic_energy.cli.inspecting import check_command, plan_command, show_command
+from nic_energy.cli.inspecting import (
+    check_command,
+    plan_command,
+    show_command,
+    status_command,
+)
 from nic_energy.cli.measuring import idle_command, measure_command, passport_command
+from nic_energy.cli.predicting import predict_command
+from nic_energy.cli.transferring import transfer_command
+from nic_energy.cli.working import worker_group
 from nic_energy.errors import (
     InterruptedMeasurementError,
     NicEnergyError,
     StoreError,
     exit_codes,
 )
+from nic_energy.logs import visible
 
 log = logging.getLogger("nic_energy")
 
@@ -38,7 +49,7 @@ class Group(click.Group):
 
 
 def _end(ctx: click.Context, message: str, exit_code: int) -> None:
-    click.echo(f"nic-energy: {message}", err=True)
+    click.echo(f"nic-energy: {visible(message)}", err=True)
     ctx.exit(exit_code)
 
 
@@ -62,7 +73,7 @@ def main(verbose: bool) -> None:
         stream=sys.stderr,
         force=True,
     )
-    for name in ("PIL", "matplotlib", "urllib3", "filelock"):
+    for name in ("PIL", "matplotlib", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
     interrupts.install()
 
@@ -74,6 +85,14 @@ for command in (
     measure_command,
     plan_command,
     show_command,
+    status_command,
     check_command,
+    worker_group,
+    doctor_command,
+    bundle_command,
+    verify_command,
+    merge_command,
+    predict_command,
+    transfer_command,
 ):
     main.add_command(command)

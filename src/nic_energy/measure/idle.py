@@ -21,6 +21,7 @@ from nic_energy.protocol.idle import record_idle
 from nic_energy.session import utc_now
 from nic_energy.store import Attempt, Identity, RawStore
 from nic_energy.traces import Interval, MeterInfo, Sample, Trace, TraceMeta, samples_table
+from nic_energy.worker.registry import clear_device
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +155,7 @@ def _find_or_record(
         found = None if request.fresh else store.find(KEY, identity)
         if found is None:
             try:
+                clear_device(meter.device_uuid)
                 with allowed(), device_lock(meter.device_uuid):
                     _record(request, backend, sampler, record)
             except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - raised once kept

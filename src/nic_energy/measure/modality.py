@@ -21,11 +21,11 @@ from nic_energy.errors import (
 from nic_energy.files import digest_of, sha256
 from nic_energy.interrupts import allowed, held
 from nic_energy.measure import reference
-from nic_energy.measure.backends import open_backend
 from nic_energy.measure.device import Backend, LoadRequest, stopped
 from nic_energy.measure.environment import package_versions, session_of
 from nic_energy.measure.lock import device_lock
 from nic_energy.measure.passport import known_sensor
+from nic_energy.measure.workshop import Workshop
 from nic_energy.protocol.bench import Bench
 from nic_energy.protocol.idle import record_rest
 from nic_energy.protocol.preheat import PreheatRule, preheat
@@ -60,7 +60,8 @@ class MeasureRequest:
 
     `settings` are `Config.settings()`; `idle` is the idle reference's trace; `output` the trace
     path of the contract; `fresh` measures even where an equal accepted attempt lies in the raw
-    store. `passport` is the sensor's, None to go by what is documented.
+    store. `passport` is the sensor's, None to go by what is documented. `idle_kind` is what will
+    be subtracted: a warm worker records idle with the network resident only where it is that.
     """
 
     setup: str
@@ -77,6 +78,7 @@ class MeasureRequest:
     weights_dir: Path | None = None
     fresh: bool = False
     passport: Path | None = None
+    idle_kind: str = "cold"
 
     @property
     def key(self) -> str:
@@ -94,12 +96,20 @@ class Outcome:
 
 
 def measure_modality(
-    request: MeasureRequest, report: Callable[[Progress], None] = lambda _: None
+    request: MeasureRequest,
+    report: Callable[[Progress], None] = lambda _: None,
+    workshop: Workshop | None = None,
+    publish: bool = True,
 ) -> Outcome:
     """Measure a modality by the protocol (paper, section 3) and publish its trace.
 
     Every attempt that got as far as a device is kept in the raw store, a failed one with the
     reason. A signal to stop waits while an attempt is put away.
+
+    Args:
+        report: called after every window.
+        workshop: where the device is; opened for this modality alone without one.
+        publish: link the accepted attempt to `output`; a worker leaves that to its client.
 
     Raises:
         NicEnergyError: what failed, with the attempt kept.
@@ -115,12 +125,13 @@ def measure_modality(
     )
     found = None if request.fresh else store.find(request.key, identity)
     if found is not None:
-        store.publish(found.path, request.output)
+        if publish:
+            store.publish(found.path, request.output)
         return Outcome(found.path, True, found.meta)
     store.require_room()
     with held():
-        ended = _Attempt(request, identity, image_sha256).run(report)
-        attempt = _put_away(store, request, ended)
+        ended = _Attempt(request, identity, image_sha256, workshop or Workshop()).run(report)
+        attempt = _put_away(store, request, ended, publish)
         if ended.error is not None:
             raise ended.error
     return Outcome(attempt, False, ended.trace.meta)
@@ -142,7 +153,7 @@ class _Ended:
     error: BaseException | None
 
 
-def _put_away(store: RawStore, request: MeasureRequest, ended: _Ended) -> Path:
+def _put_away(store: RawStore, request: MeasureRequest, ended: _Ended, publish: bool) -> Path:
     """Keep the attempt, and publish it if it was accepted, whatever came after that."""
     log.info("writing the attempt")
     try:
@@ -152,8 +163,9 @@ def _put_away(store: RawStore, request: MeasureRequest, ended: _Ended) -> Path:
             log.error("the attempt failed, and is lost too: %s", ended.error)
         raise
     if ended.trace.meta.outcome == "accepted":
-        log.info("linking %s", attempt)
-        store.publish(attempt, request.output)
+        if publish:
+            log.info("linking %s", attempt)
+            store.publish(attempt, request.output)
     else:
         log.error("the failed attempt is kept as %s", attempt)
     return attempt
@@ -162,8 +174,10 @@ def _put_away(store: RawStore, request: MeasureRequest, ended: _Ended) -> Path:
 class _Attempt:
     """One attempt; gathers what is known so far, so that a failure loses none of it."""
 
-    def __init__(self, request: MeasureRequest, identity: Identity, image_sha256: str) -> None:
-        self.request = request
+    def __init__(
+        self, request: MeasureRequest, identity: Identity, image_sha256: str, workshop: Workshop
+    ) -> None:
+        self.request, self.workshop = request, workshop
         self.image_sha256 = image_sha256
         self.idle = read_meta(request.idle)
         if request.passport is None and is_open(request.settings):
@@ -191,6 +205,7 @@ class _Attempt:
             run={
                 "network": identity.network,
                 "packages": package_versions(),
+                "process": workshop.describe(),
                 "passport": self.sensor.origin,
                 **{key: self.settings["protocol"][key] for key in ("sampling_hz", "lead_in_s")},
             },
@@ -227,7 +242,7 @@ class _Attempt:
                 log.error("the last samples are lost: %s", lost)
 
     def _measure(self, report: Callable[[Progress], None]) -> None:
-        backend = open_backend(self.settings, self.request.setup_folder)
+        backend = self.workshop.open(self.settings, self.request.setup_folder)
         try:
             self._measure_on(backend, report)
         finally:
@@ -294,7 +309,9 @@ class _Attempt:
         request, protocol = self.request, self.settings["protocol"]
         field = reference.power_field(bench.meter, request.power_field)
         idle_w = reference.idle_power_w(request.idle, self.idle, bench.meter, field)
-        before = self._rest(bench, "context", field)
+        own_context = request.idle_kind == "context" or not self.workshop.warm
+        before = self._rest(bench, "context", field) if own_context else ()
+        point = (request.network.network, request.quality)
         execution_s = time_execution(bench, min(1.0, protocol["min_duration_s"] / 4))
         heated, interval = preheat(
             bench,
@@ -303,8 +320,10 @@ class _Attempt:
                 protocol["preheat_max_s"],
                 protocol["settle_s"],
                 protocol["settle_kelvin"],
+                protocol["temperature_band_celsius"],
             ),
             execution_s,
+            self.workshop.settled_c(*point),
         )
         self.meta = replace(self.meta, preheat=heated.as_dict(), intervals=(*before, interval))
         limits = Limits(
@@ -337,6 +356,7 @@ class _Attempt:
             report=lambda progress: self._keep(progress, report),
         )
         self.meta = replace(self.meta, windows=done.windows)
+        self.workshop.ran(*point, done.settled_c)
         after = self._rest(bench, "paired", field)
         self.meta = replace(
             self.meta,

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from statistics import median
 
 from nic_energy.energy.admissibility import (
     Conditions,
@@ -54,21 +55,28 @@ class WindowRule:
 @dataclass(frozen=True)
 class Progress:
     """State of the loop after a window, for people: the window with its flags, how many were
-    rejected so far, and the decision on the others, None while there are none.
+    rejected so far, the decision on the others, None while there are none, the temperature, the
+    gross energy of the window, None where it is not known, and whether it is measured.
     """
 
     window: Window
     rejected: int
     decision: Decision | None
+    temperature_c: float | None = None
+    energy_gross_j: float | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True)
 class Repetitions:
-    """All windows, admissible or not, and the last decision of the stopping rule."""
+    """All windows, admissible or not, the last decision of the stopping rule, and the temperature
+    at which this load settled, None without a thermometer.
+    """
 
     windows: tuple[Window, ...]
     intervals: tuple[Interval, ...]
     decision: Decision
+    settled_c: float | None
 
 
 class RepetitionError(MeasurementError):
@@ -150,14 +158,17 @@ def repeat(
         window = judge.add(Window(len(judge.windows), start, end, executions))
         energies = judge.energies()
         decision = stopping.decide(energies) if energies else None
-        report(Progress(window, len(judge.windows) - len(energies), decision))
+        rejected = len(judge.windows) - len(energies)
+        gross_j = judge.gross_j()
+        temperature_c, source = bench.temperature_c(), bench.meter.source
+        report(Progress(window, rejected, decision, temperature_c, gross_j, source))
         if not window.admissible:
             log.warning("window %d left out: %s", window.index, ", ".join(window.flags))
         if "window_too_short" in window.flags:
             execution_s = min(execution_s, window.duration_s / executions)
             executions = max(executions, executions_for(limits.min_duration_s, execution_s))
         if decision is not None and decision.stop and window.admissible:
-            return Repetitions(judge.windows, tuple(intervals), decision)
+            return Repetitions(judge.windows, tuple(intervals), decision, judge.settled_c())
         _refuse_too_many(judge.windows, rule)
 
 
@@ -215,10 +226,24 @@ class Judge:
         self.windows = self._judged()
         return self.windows[-1]
 
+    def gross_j(self) -> float | None:
+        """Gross energy of the newest window in J, idle and all, of all its executions."""
+        energy, window = self._energies[-1], self._own[-1]
+        if energy is None:
+            return None
+        return energy * window.executions + self._idle_w * window.duration_s
+
     def energies(self) -> list[float]:
         """Dynamic energy of one execution in each admissible window, in J."""
         pairs = zip(self.windows, self._energies, strict=True)
         return [energy for window, energy in pairs if window.admissible and energy is not None]
+
+    def settled_c(self) -> float | None:
+        """Median temperature of the last windows."""
+        recent = [
+            s.temperature_c for s in self._states[-self._last :] if s.temperature_c is not None
+        ]
+        return median(recent) if recent else None
 
     def _energy(self, recent: list[Sample], window: Window) -> float | None:
         try:

@@ -25,6 +25,7 @@ FLAG_MEANINGS = {
     "preheat_timed_out": "preheating ended at its time limit",
     "session_differs": "the rows come from more than one session",
     "throttled": "the device slowed down for heat or by its power brake",
+    "units_checked": "the joules of the table were confirmed although no device should need them",
     "windows_rejected": "some windows were not admissible and were repeated (rejected_for); "
     "energy_all_windows_j is the energy with them",
 }

@@ -3,9 +3,10 @@
     python -m nic_energy.sampler.child DESCRIPTOR SAMPLING_HZ
 
 The first thing that comes over the pipe of that descriptor is the meter's request. Words follow:
-`collect`, `latest`, `stop`. An answer is `(kind, payload)` with kind `ok`, or `error` with the
-class name, message and nothing else, so that no exception object has to be pickled. Samples stay
-in this process until they are asked for: the network's process needs no thread for them.
+`collect`, `latest`, `report`, `stop`. An answer is `(kind, payload)` with kind `ok`, or `error`
+with the class name, message and nothing else, so that no exception object has to be pickled.
+Samples stay in this process until they are asked for: the network's process needs no thread for
+them.
 
 Signals that ask to stop go to a whole group of processes at once. They are left to the measuring
 process here, so that it still gets the last samples; this one ends with `stop`, or when the other
@@ -18,6 +19,7 @@ import select
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -26,7 +28,7 @@ from nic_energy.errors import NicEnergyError
 from nic_energy.interrupts import SIGNALS
 from nic_energy.meters import MeterRequest, open_meter
 from nic_energy.meters.base import Meter
-from nic_energy.sampler.schedule import Schedule
+from nic_energy.sampler.schedule import SamplerReport, Schedule
 from nic_energy.traces import Sample
 
 
@@ -63,6 +65,7 @@ class _Server:
         self.pending: list[Sample] = []
         self.latest: Sample | None = None
         self.error: NicEnergyError | None = None
+        self.failures: Counter[str] = Counter()
         self.realtime = _realtime()
 
     def serve(self) -> None:
@@ -98,12 +101,19 @@ class _Server:
         self.pending.append(self.latest)
         self.schedule.done(began, ended)
 
+    def _report(self) -> SamplerReport:
+        """How well it sampled since the last report."""
+        report = self.schedule.report(self.realtime, os.getpid())
+        failures = Counter(self.meter.failures())
+        new, self.failures = failures - self.failures, failures
+        self.schedule.forget()
+        return replace(report, failures=dict(new))
+
     def _answer(self, word: str) -> bool:
         """Answer one request; False when it was the last."""
         answer: tuple[str, Any]
-        if word == "stop":
-            report = self.schedule.report(self.realtime, os.getpid())
-            answer = ("ok", replace(report, failures=dict(self.meter.failures())))
+        if word in ("stop", "report"):
+            answer = ("ok", self._report())
         elif word == "collect" and (self.pending or self.error is None):
             answer = ("ok", self.pending)
             self.pending = []
