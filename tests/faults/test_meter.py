@@ -43,20 +43,20 @@ def many_windows(desk: Desk, number: int = 40) -> None:
     desk.configure(protocol={"min_repetitions": number, "max_repetitions": number})
 
 
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        ("GPU_IS_LOST", "GPU is lost' in nvmlDeviceGetPowerUsage: the GPU has fallen off the bus"),
-        ("RESET_REQUIRED", "the GPU needs a reset (nvidia-smi --gpu-reset) or a reboot"),
-        ("UNINITIALIZED", "NVML was shut down while it was in use"),
-        ("DRIVER_NOT_LOADED", "the NVIDIA driver is not loaded"),
-        ("LIB_RM_VERSION_MISMATCH", "library and kernel module are of different driver versions"),
-        ("TIMEOUT", "the driver did not answer in time; look for a hung process"),
-        ("NO_PERMISSION", "this user may not read it"),
-        ("NOT_SUPPORTED", "this GPU or driver does not offer the reading"),
-        ("UNKNOWN", "an internal driver error. See dmesg for Xid errors"),
-    ],
-)
+STAYS = {
+    "GPU_IS_LOST": "GPU is lost' in nvmlDeviceGetPowerUsage: the GPU has fallen off the bus",
+    "RESET_REQUIRED": "the GPU needs a reset (nvidia-smi --gpu-reset) or a reboot",
+    "UNINITIALIZED": "NVML was shut down while it was in use",
+    "DRIVER_NOT_LOADED": "the NVIDIA driver is not loaded",
+    "LIB_RM_VERSION_MISMATCH": "library and kernel module are of different driver versions",
+    "TIMEOUT": "the driver did not answer in time; look for a hung process",
+    "NO_PERMISSION": "this user may not read it",
+    "NOT_SUPPORTED": "this GPU or driver does not offer the reading",
+    "UNKNOWN": "an internal driver error. See dmesg for Xid errors",
+}
+
+
+@pytest.mark.parametrize(("error", "message"), STAYS.items(), ids=list(STAYS))
 def test_an_error_that_stays_ends_the_modality(
     fake: Desk, put: Put, error: str, message: str
 ) -> None:

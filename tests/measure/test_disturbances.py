@@ -98,7 +98,8 @@ def test_a_rest_that_cannot_be_right_is_recorded_again(tmp_path: Path, clean: Ca
     phases = [m.phase for m in found.metas[0].intervals][-4:]
     assert phases == ["settle", "idle_rejected", "settle", "idle_paired"]
     one, two = (each.tables(idle_kind="paired").energy.iloc[0] for each in (found, clean))
-    assert one["idle_power_w"] == pytest.approx(two["idle_power_w"], rel=0.02)
+    cold_w = clean.tables().energy["idle_power_w"][0]
+    assert cold_w < one["idle_power_w"] < two["idle_power_w"]  # it went on calming down meanwhile
     assert "paired_idle_rejected" not in flags_of(found)
 
 

@@ -185,6 +185,7 @@ def fail_after(device: JumpingDevice, runs: int, error: BaseException) -> None:
         KeyboardInterrupt(),
         ZeroDivisionError("a bug"),
     ],
+    ids=["meter", "measurement", "interrupt", "unforeseen"],
 )
 def test_a_failed_attempt_is_kept_with_its_samples_and_its_reason(
     tmp_path: Path, backend: FakeBackend, error: BaseException
@@ -247,6 +248,24 @@ def test_what_fails_before_a_device_is_there_leaves_no_attempt(
     with pytest.raises(DeviceError):
         measure_modality(request(tmp_path))
     assert not (tmp_path / "raw" / "chain").exists()
+
+
+def test_who_waits_for_the_device_has_not_opened_it(
+    tmp_path: Path, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CUDA context of a process that waits would disturb the one that measures."""
+    idle(tmp_path)
+
+    def opened(*_: Any, **__: Any) -> FakeBackend:
+        raise AssertionError("opened before the lock was held")
+
+    def busy(uuid: str) -> Any:
+        raise DeviceError(f"device {uuid}: another measurement has held it")
+
+    monkeypatch.setattr(modality_module, "open_backend", opened)
+    monkeypatch.setattr(modality_module, "device_lock", busy)
+    with pytest.raises(DeviceError, match="TEST-1: another measurement has held it"):
+        measure_modality(request(tmp_path))
 
 
 def test_another_gpu_than_the_idle_references_is_refused(
