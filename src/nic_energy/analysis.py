@@ -14,11 +14,12 @@ from nic_energy.store import RawStore, modality_key
 from nic_energy.vocabulary import IdleKind
 
 
-def energy_tables(config: Config, index: Path | None) -> EnergyTables:
+def energy_tables(config: Config, index: Path | None, workers: int = 1) -> EnergyTables:
     """The energy tables of a campaign, from its traces or from the table that was brought.
 
     Args:
         index: index.csv of the images; None with `energy_table`.
+        workers: processes that may read traces at once.
     """
     document = config.document
     if document["energy_table"] or index is None:
@@ -37,6 +38,7 @@ def energy_tables(config: Config, index: Path | None) -> EnergyTables:
         expected_settings=config.settings(),
         analysis=analysis_of(config),
         missing=missing,
+        workers=workers,
     )
 
 

@@ -238,12 +238,18 @@ class Trace:
 
     samples: pa.Table
     meta: TraceMeta
+    _columns: dict[str, FloatArray] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def column(self, name: str) -> FloatArray:
-        """A sample column as float64, shape (samples,); missing values are NaN."""
-        return np.asarray(
-            self.samples.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float
-        )
+        """A sample column as float64, shape (samples,), read-only; missing values are NaN."""
+        if name not in self._columns:
+            values = self.samples.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
+            column = np.asarray(values, dtype=float)
+            column.flags.writeable = False
+            self._columns[name] = column
+        return self._columns[name]
 
 
 def samples_table(samples: Sequence[Sample]) -> pa.Table:
@@ -320,7 +326,9 @@ def read_trace(path: Path) -> Trace:
         StoreError: the file is no trace, is truncated, or has another schema version.
     """
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            # Threads cost more than they save on a file of a few thousand samples.
+            table = file.read(use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(_unreadable(path, error)) from error
     meta = _meta_from(path, table.schema.metadata or {})

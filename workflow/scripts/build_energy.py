@@ -10,7 +10,7 @@ from nic_energy.logs import log_to
 
 log_to(snakemake.log[0])
 index = Path(snakemake.input.index) if snakemake.input.get("index") else None
-found = energy_tables(resolve(json.loads(snakemake.params.config)), index)
+found = energy_tables(resolve(json.loads(snakemake.params.config)), index, snakemake.threads)
 tables.write_csv(Path(snakemake.output.energy), found.energy)
 tables.write_parquet(Path(snakemake.output.parquet), found.energy)
 tables.write_csv(Path(snakemake.output.estimators), found.estimators)
