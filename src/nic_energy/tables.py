@@ -93,6 +93,8 @@ DIAGNOSTIC_COLUMNS: tuple[str, ...] = (
     "temperature_percent_per_kelvin",
     "temperature_u_percent_per_kelvin",
     "counter_disagrees",
+    "scatter_percent",
+    "scatter_degrees_of_freedom",
 )
 MISSING_COLUMNS: tuple[str, ...] = (
     "setup",

@@ -238,6 +238,7 @@ def test_an_averaged_column_after_a_lead_in_is_as_good() -> None:
 INPUTS = Inputs(
     mean_j=10.0,
     std_j=0.2,
+    std_degrees_of_freedom=4.0,
     count=5,
     inflation=1.0,
     trend_share=0.0,
@@ -331,7 +332,7 @@ def test_few_windows_widen_the_expanded_uncertainty() -> None:
     alone: dict[str, Any] = {
         "edge_common_j": 0.0, "idle_u_w": None, "effect": None, "gain_u_share": None,
     }  # fmt: skip
-    few = budget(**alone, count=3, std_j=0.2 * math.sqrt(3 / 5))
+    few = budget(**alone, count=3, std_j=0.2 * math.sqrt(3 / 5), std_degrees_of_freedom=2.0)
     many = budget(**alone)
     one, two = few.budget, many.budget
     assert one.combined_standard_uncertainty == pytest.approx(two.combined_standard_uncertainty)

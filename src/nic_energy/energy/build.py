@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ from nic_energy.energy.rows import (
 )
 from nic_energy.energy.uncertainty import temperature_effect
 from nic_energy.errors import MismatchError
+from nic_energy.statistics.moderation import CommonVariance, common_variance
 from nic_energy.statistics.pooled import pooled
 from nic_energy.traces import TraceMeta, read_meta, read_trace
 from nic_energy.vocabulary import ESTIMATORS, EstimatorName, IdleKind
@@ -209,12 +211,21 @@ def _findings(found: Sequence[Evaluated], calibration: Calibration | None) -> Ca
     }
     return CampaignFindings(
         {name: pooled([e.dynamic_j for _, e in pairs]) for name, pairs in by_name.items()},
+        {name: _scatter(pairs) for name, pairs in by_name.items()},
         {
             name: temperature_effect((e.dynamic_j, each.temperatures_c) for each, e in pairs)
             for name, pairs in by_name.items()
         },
         calibration,
     )
+
+
+def _scatter(pairs: Sequence[tuple[Evaluated, Estimate]]) -> CommonVariance | None:
+    """The relative scatter that the modalities have in common, from their first windows, of
+    which the stopping rule always takes as many.
+    """
+    first = [e.dynamic_j[: each.meta.settings["protocol"]["min_repetitions"]] for each, e in pairs]
+    return common_variance([windows / windows.mean() for windows in first if windows.mean() > 0])
 
 
 def _diagnostics(
@@ -236,6 +247,14 @@ def _diagnostics(
             "modalities": sum(name in each.estimates for each in found),
             "counter_disagrees": sum(each.disagrees for each in found),
         }
+        common = campaign.scatter[name]
+        if common is not None:
+            row |= {
+                "scatter_percent": 100 * math.sqrt(common.variance),
+                "scatter_degrees_of_freedom": min(
+                    common.degrees_of_freedom, common.total_degrees_of_freedom
+                ),
+            }
         if tested is not None:
             row |= {
                 "windows": tested.windows,

@@ -2,8 +2,9 @@
 
 Components, each a standard uncertainty in J of the energy of one execution:
 
-- `repeatability` (type A): scatter of the windows, s / sqrt(K), inflated where the campaign's
-  windows are autocorrelated or drift; what the edges explain of it is shown apart;
+- `repeatability` (type A): scatter of the windows, s / sqrt(K), with s moderated by that of the
+  whole campaign, inflated where the campaign's windows are autocorrelated or drift; what the edges
+  explain of it is shown apart;
 - `edges`: what the marks cannot place between two readings or two ticks of the counter;
 - `idle` (type A): of the idle power that was subtracted, times the time of an execution. With
   the cold reference it is common to all rows of the campaign;
@@ -162,13 +163,15 @@ class RowBudget:
 class Inputs:
     """What a row's budget is made of; all of one execution.
 
-    `mean_j` and `std_j` over `count` windows; `inflation` and `trend_share` of the campaign's
-    pooled tests; `edge_window_j` typical for one window, `edge_common_j` shared by all; `idle_u_w`
-    with its degrees of freedom; `temperature_span_k` between the coldest and hottest window.
+    `mean_j` and `std_j` over `count` windows, `std_j` moderated and with its degrees of freedom;
+    `inflation` and `trend_share` of the campaign's pooled tests; `edge_window_j` typical for one
+    window, `edge_common_j` shared by all; `idle_u_w` with its degrees of freedom;
+    `temperature_span_k` between the coldest and hottest window.
     """
 
     mean_j: float
     std_j: float | None
+    std_degrees_of_freedom: float
     count: int
     inflation: float
     trend_share: float
@@ -194,7 +197,7 @@ def row_budget(inputs: Inputs) -> RowBudget | None:
     temperature = _temperature(inputs)
     gain = None if inputs.gain_u_share is None else abs(inputs.mean_j) * inputs.gain_u_share
     components = [
-        Component("windows", scatter, inputs.count - 1),
+        Component("windows", scatter, inputs.std_degrees_of_freedom),
         Component("drift", drift),
         Component("edges", inputs.edge_common_j),
         Component("idle", idle or 0.0, inputs.idle_degrees_of_freedom),
