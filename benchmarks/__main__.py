@@ -13,6 +13,7 @@ PAGES = {
     "passport": "passport.md",
     "table2": "simulated_campaign.md",
     "sampler": "sampler.md",
+    "analysis": "analysis_time.md",
     "coverage": "coverage.md",
 }
 MINUTES = {
@@ -21,6 +22,7 @@ MINUTES = {
     "passport": 2,
     "table2": 10,
     "sampler": 3,
+    "analysis": 10,
     "coverage": 30,
 }
 """Roughly, on two cores."""

@@ -21,6 +21,7 @@ except ConfigError as error:
 SETUP = CAMPAIGN.setup
 METER = CAMPAIGN.document["meter"]
 COLLECTION = CAMPAIGN.images.collection
+NETWORKS = sorted({name for name, _ in CAMPAIGN.points})
 MEASURED = CAMPAIGN.document["energy_table"] is None
 RESULTS = f"results/{SETUP}"
 MEASURING = MEASURED and not CAMPAIGN.document["allow_missing"]
@@ -118,9 +119,8 @@ def passport_of_modality(wildcards):
 
 def figures():
     """Figures of the report; some need what only traces hold."""
-    networks = sorted({name for name, _ in CAMPAIGN.points})
     names = ["power_trace", "idle_drift", "uncertainty_budget"] if MEASURED else []
-    names += [f"energy_over_pixels_{network}" for network in networks] + ["slope_over_mac"]
+    names += [f"energy_over_pixels_{network}" for network in NETWORKS] + ["slope_over_mac"]
     return [f"{RESULTS}/figures/{name}.svg" for name in names]
 
 

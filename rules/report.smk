@@ -27,15 +27,17 @@ rule plot_energy_over_pixels:
         energy=rules.build_energy.output.energy,
         models=rules.fit_energy_models.output.models,
     output:
-        svg=f"{RESULTS}/figures/energy_over_pixels_{{network}}.svg",
-        png=f"{RESULTS}/figures/energy_over_pixels_{{network}}.png",
+        svg=expand(f"{RESULTS}/figures/energy_over_pixels_{{network}}.svg", network=NETWORKS),
+        png=expand(f"{RESULTS}/figures/energy_over_pixels_{{network}}.png", network=NETWORKS),
     log:
-        f"logs/{SETUP}/plot_energy_over_pixels/{{network}}.log",
+        f"logs/{SETUP}/plot_energy_over_pixels.log",
     conda:
         CONDA
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        networks=NETWORKS,
     script:
         "../workflow/scripts/plot_energy_over_pixels.py"
 

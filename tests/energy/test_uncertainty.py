@@ -401,3 +401,14 @@ def test_without_a_thermometer_or_a_change_nothing_is_said_of_temperature() -> N
     assert temperature_effect(negative) is None
     partly = [*heated(1, 0.003), (np.full(5, 3.0), nothing), *single]
     assert temperature_effect(partly) == temperature_effect(heated(1, 0.003))
+
+
+@pytest.mark.parametrize("preset", ["turing", "ampere", "hopper"])
+def test_readings_prepared_once_give_the_energies_of_every_window(preset: str) -> None:
+    found = recorded(preset, 5, [5.0, 6.0, 7.0])
+    for field in found.trace.meta.meter.power_fields:
+        readings = Readings(found.trace, field, found.windows)
+        for window in found.windows:
+            energies = readings.energies(window)
+            assert energies == window_energies(found.trace, window, field)
+            assert set(energies) == set(ESTIMATORS)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from nic_energy.energy.estimators import COUNTER, WindowEnergy, execution_energy
 from nic_energy.energy.events import events
@@ -184,7 +184,7 @@ def _disagrees(
     edges = np.maximum(edges, ROUNDING * np.abs(two.gross_j))
     common = math.hypot(one.edges.common_j, two.edges.common_j)
     differences = one.gross_j - two.gross_j
-    factor = float(stats.norm.isf(FALSE_ALARMS / 4 / len(readings.windows)))
+    factor = -float(special.ndtri(FALSE_ALARMS / 4 / len(readings.windows)))
     beyond = np.abs(differences) > factor * np.sqrt(edges**2 + sampling**2 + common**2)
     return bool(beyond.any()) or _mean_differs(differences, edges, common)
 
@@ -199,7 +199,7 @@ def _mean_differs(differences: FloatArray, edges: FloatArray, common: float) -> 
     scatter = float(np.std(differences, ddof=1)) / math.sqrt(count)
     known = math.hypot(math.sqrt(float(np.mean(edges**2)) / count), common)
     limit = math.hypot(
-        float(stats.t.isf(level, count - 1)) * scatter, float(stats.norm.isf(level)) * known
+        float(special.stdtrit(count - 1, level)) * scatter, float(special.ndtri(level)) * known
     )
     return bool(abs(differences.mean()) > limit)
 

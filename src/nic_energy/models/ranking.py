@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from nic_energy import tables
 from nic_energy.config import Network
@@ -104,7 +104,7 @@ def p_value(value: float, budget: Budget | None) -> float:
     u = budget.combined_standard_uncertainty
     if u == 0:
         return 0.0
-    return float(2 * stats.t.sf(abs(value) / u, budget.effective_degrees_of_freedom))
+    return float(2 * special.stdtr(budget.effective_degrees_of_freedom, -abs(value) / u))
 
 
 def holm(p_values: Sequence[float], confidence: float) -> BoolArray:
