@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nic_energy import __version__
+from nic_energy.cli.comparing import compare_command
 from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import check_command, plan_command, show_command
 from nic_energy.cli.measuring import idle_command, measure_command, passport_command
@@ -60,6 +61,7 @@ for command in (
     measure_command,
     plan_command,
     show_command,
+    compare_command,
     check_command,
 ):
     main.add_command(command)
