@@ -2,6 +2,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nic_energy.errors import ConfigError, InputError, MismatchError
