@@ -5,7 +5,7 @@
 #   results/{setup}/config.json                                             configuration, written as a run starts
 #   results/{setup}/raw/                                                    every attempt, append-only
 #   results/{setup}/traces/{part}/{network}/q{quality}/{image}.parquet      accepted traces
-#   results/{setup}/energy.csv, models/, figures/, report.html              what follows from them
+#   results/{setup}/energy.csv, models/, tables/, figures/, report.html     what follows from them
 #   results/comparison/                                                     set-ups side by side
 
 from snakemake.utils import min_version
@@ -42,7 +42,13 @@ rule all:
         rules.fit_energy_models.output,
         rules.fit_complexity_models.output,
         rules.rank_networks.output,
-        figures(),
+        rules.correlate_predictors.output,
+        rules.compare_with_paper.output,
+        rules.write_tables.output,
+        rules.validate_energy_models.output,
+        rules.compare_models.output,
+        rules.fit_joint_model.output,
+        figures,
         rules.write_report.output,
 
 
@@ -52,6 +58,12 @@ rule tables:
         rules.fit_energy_models.output,
         rules.fit_complexity_models.output,
         rules.rank_networks.output,
+        rules.correlate_predictors.output,
+        rules.compare_with_paper.output,
+        rules.write_tables.output,
+        rules.validate_energy_models.output,
+        rules.compare_models.output,
+        rules.fit_joint_model.output,
 
 
 rule compare:

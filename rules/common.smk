@@ -2,12 +2,20 @@
 
 import json
 import shlex
+from functools import lru_cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from nic_energy import fingerprint
-from nic_energy.campaign import keys, passport_is_stale, trace_is_stale, trace_path
+from nic_energy.campaign import (
+    keys,
+    measuring_order,
+    networks_of_table,
+    passport_is_stale,
+    trace_is_stale,
+    trace_path,
+)
 from nic_energy.config import resolve
 from nic_energy.errors import ConfigError
 from nic_energy.files import canonical_json, digest_of
@@ -21,7 +29,6 @@ except ConfigError as error:
 SETUP = CAMPAIGN.setup
 METER = CAMPAIGN.document["meter"]
 COLLECTION = CAMPAIGN.images.collection
-NETWORKS = sorted({name for name, _ in CAMPAIGN.points})
 MEASURED = CAMPAIGN.document["energy_table"] is None
 RESULTS = f"results/{SETUP}"
 MEASURING = MEASURED and not CAMPAIGN.document["allow_missing"]
@@ -33,7 +40,16 @@ IDLE = f"{RESULTS}/reference/idle.parquet"
 PASSPORT = f"{RESULTS}/reference/passport.json"
 PASSPORT_OPTION = shlex.join(["--passport", PASSPORT]) if CAMPAIGN.passport else ""
 MEASURING_CODE = fingerprint.of_measurement(METER)
+WORKER_OPTION = (
+    shlex.join(["--worker", MEASURING_CODE]) if CAMPAIGN.document["worker"]["enabled"] else ""
+)
 PASSPORT_CODE = fingerprint.of_passport(METER) if CAMPAIGN.passport else ""
+COUNTING_CODE = fingerprint.fingerprint(("complexity", "codecs/networks.py"))
+PAPER = [
+    workflow.source_path("../resources/paper_table1.csv"),
+    workflow.source_path("../resources/paper_table2.csv"),
+    workflow.source_path("../resources/paper_text.csv"),
+]
 CONDA = "../envs/nic-energy.yaml"
 
 
@@ -107,6 +123,20 @@ def reference_of_modality(wildcards, path):
     return path if trace_is_stale(CAMPAIGN, key, MEASURING_CODE) else ancient(path)
 
 
+@lru_cache(maxsize=1)
+def places():
+    """The place of every modality in the order of measurement."""
+    index = checkpoints.index_images.get().output.index
+    images = [entry.image for entry in read_index(Path(index))]
+    return {key: place for place, key in enumerate(measuring_order(CAMPAIGN, images))}
+
+
+def priority_of_modality(wildcards):
+    """What is measured first has the highest priority; all measurements come before the plots."""
+    key = (wildcards.part, wildcards.network, int(wildcards.quality), wildcards.image)
+    return len(places()) - places()[key]
+
+
 def idle_of_modality(wildcards):
     """The idle reference of a modality."""
     return reference_of_modality(wildcards, IDLE)
@@ -117,10 +147,18 @@ def passport_of_modality(wildcards):
     return reference_of_modality(wildcards, PASSPORT) if CAMPAIGN.passport else []
 
 
-def figures():
+def shown_networks():
+    """Networks with a figure of their own: those of the campaign, or of the table brought along."""
+    if MEASURED:
+        return sorted({name for name, _ in CAMPAIGN.points})
+    return networks_of_table(CAMPAIGN)
+
+
+def figures(wildcards):
     """Figures of the report; some need what only traces hold."""
     names = ["power_trace", "idle_drift", "uncertainty_budget"] if MEASURED else []
-    names += [f"energy_over_pixels_{network}" for network in NETWORKS] + ["slope_over_mac"]
+    names += [f"energy_over_pixels_{network}" for network in shown_networks()]
+    names += ["residuals", "slope_over_mac", "predictor_correlations", "joint_model"]
     return [f"{RESULTS}/figures/{name}.svg" for name in names]
 
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from benchmarks.campaigns import configuration, grey_images, sensor_gain
 from benchmarks.coverage import sizes
 from nic_energy import comparison, tables
-from nic_energy.cli import main
+from nic_energy.cli.main import main
 from nic_energy.comparison import compare, read_setup
 from nic_energy.energy.build import Analysis, build_energy
 from nic_energy.energy.estimates import Calibration
@@ -251,6 +251,16 @@ def test_a_table_that_is_none_of_a_setup_is_named(
     bad = copied(setups["turing"], tmp_path / "bad", change)
     with pytest.raises(InputError, match=message):
         read_setup(bad)
+
+
+def test_a_label_names_a_folder_under_results(
+    setups: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results").symlink_to(setups["turing"].parent)
+    monkeypatch.chdir(tmp_path)
+    done = run("turing", "results/a100", "--json")
+    assert done.exit_code == 0, done.output
+    assert {row["setup"] for row in json.loads(done.stdout)["slopes"]} == {"turing", "a100"}
 
 
 def test_wrong_folders_and_references_end_with_a_message(

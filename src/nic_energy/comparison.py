@@ -73,7 +73,7 @@ def compare(
     """Compare set-ups.
 
     Args:
-        folders: `results/{setup}` of each.
+        folders: `results/{setup}` of each, or its label.
         reference: `network` or `network:level` that slopes are divided by; None chooses the first
             that all have.
         tolerance_percent: up to which difference set-ups agree.
@@ -83,6 +83,7 @@ def compare(
         MismatchError: a set-up mixes sources or estimators.
         ConfigError: not all set-ups have the reference.
     """
+    folders = [located(folder) for folder in folders]
     setups = [read_setup(folder) for folder in folders]
     check(setups)
     chosen = choose_reference(setups, reference)
@@ -104,6 +105,13 @@ def compare(
     )
 
 
+def located(folder: Path) -> Path:
+    """The folder, or that of the label under results/ where only that holds energies."""
+    under = Path("results") / folder
+    here = (folder / "energy.csv").is_file()
+    return under if not here and (under / "energy.csv").is_file() else folder
+
+
 def read_setup(folder: Path) -> SetUp:
     """A set-up from its folder.
 
@@ -114,8 +122,8 @@ def read_setup(folder: Path) -> SetUp:
     if not path.exists():
         what = "holds no energy.csv" if folder.is_dir() else "is no folder"
         raise InputError(
-            f"{folder}: is no set-up, it {what}. Give results/SETUP of a campaign whose tables are "
-            "built (make tables)."
+            f"{folder}: is no set-up, it {what}. Give the label, or results/SETUP, of a campaign "
+            "whose tables are built (make tables)."
         )
     energy = tables.read_csv(path, tables.ENERGY_COLUMNS)
     if energy.empty:

@@ -57,3 +57,9 @@ class InterruptedMeasurementError(NicEnergyError):
     """The user or the system asked the measurement to stop (SIGTERM, SIGINT)."""
 
     exit_code = 9
+
+
+class BundleError(NicEnergyError):
+    """A bundle is not what it says that it is, or bundles do not go together."""
+
+    exit_code = 10

@@ -144,8 +144,23 @@ class Window:
         return not INADMISSIBLE.intersection(self.flags)
 
 
-INADMISSIBLE = frozenset({"window_too_short", "too_few_samples"})
-"""Window flags that keep a window out of the mean."""
+INADMISSIBLE = frozenset(
+    {
+        "clock_changed",
+        "clock_step",
+        "counter_reset",
+        "implausible_readings",
+        "other_processes",
+        "performance_state_changed",
+        "sampler_gap",
+        "stale_readings",
+        "temperature_outside_band",
+        "throttled",
+        "too_few_samples",
+        "window_too_short",
+    }
+)
+"""Window flags that keep a window out of the mean; any other only says what was."""
 
 
 @dataclass(frozen=True)
@@ -327,14 +342,17 @@ def read_trace(path: Path) -> Trace:
     """
     try:
         with pq.ParquetFile(path) as file:
+            meta = _meta_from(path, file.schema_arrow.metadata or {})
+            names = set(file.schema_arrow.names)
+            missing = [name for name in SAMPLE_COLUMN_NAMES if name not in names]
+            if missing:
+                raise StoreError(
+                    f"{path}: not a whole trace, columns missing: {', '.join(missing)}."
+                )
             # Threads cost more than they save on a file of a few thousand samples.
-            table = file.read(use_threads=False)
+            table = file.read(columns=list(SAMPLE_COLUMN_NAMES), use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(_unreadable(path, error)) from error
-    meta = _meta_from(path, table.schema.metadata or {})
-    missing = [name for name in SAMPLE_COLUMN_NAMES if name not in table.column_names]
-    if missing:
-        raise StoreError(f"{path}: not a whole trace, columns missing: {', '.join(missing)}.")
     return Trace(table.select(list(SAMPLE_COLUMN_NAMES)), meta)
 
 
@@ -348,29 +366,47 @@ def _unreadable(path: Path, error: Exception) -> str:
 def _meta_from(path: Path, metadata: Mapping[bytes, bytes]) -> TraceMeta:
     if METADATA_KEY not in metadata:
         raise StoreError(f"{path}: not a nic-energy trace (no `nic_energy` metadata).")
-    document = json.loads(metadata[METADATA_KEY])
-    version = str(document.get("schema_version"))
+    try:
+        document = json.loads(metadata[METADATA_KEY])
+        version = str(document.get("schema_version"))
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise StoreError(f"{path}: its `nic_energy` metadata are damaged ({error}).") from error
     if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise StoreError(
             f"{path}: trace schema version {version}, but this nic-energy reads "
             f"{SCHEMA_VERSION}. Use the release that wrote it."
         )
-    return meta_from_document(document)
+    try:
+        return meta_from_document(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(
+            f"{path}: its `nic_energy` metadata are not those of a trace ({error!r})."
+        ) from error
 
 
 def meta_from_document(document: Mapping[str, Any]) -> TraceMeta:
     """Rebuild the metadata from its JSON document; unknown keys of later versions are ignored."""
-    values = {f.name: document[f.name] for f in dataclasses.fields(TraceMeta) if f.name in document}
-    meter = dict(values["meter"])
-    meter["power_fields"] = tuple(PowerField(**item) for item in meter["power_fields"])
+    values = _known(TraceMeta, document)
+    meter = _known(MeterInfo, values["meter"])
+    meter["power_fields"] = tuple(
+        PowerField(**_known(PowerField, item)) for item in meter["power_fields"]
+    )
     values["meter"] = MeterInfo(**meter)
     if values.get("modality"):
-        modality = dict(values["modality"])
-        modality["image"] = ImageInfo(**modality["image"])
+        modality = _known(Modality, values["modality"])
+        modality["image"] = ImageInfo(**_known(ImageInfo, modality["image"]))
         values["modality"] = Modality(**modality)
     values["windows"] = tuple(
-        Window(**{**item, "flags": tuple(item["flags"])}) for item in values.get("windows", ())
+        Window(**{**_known(Window, item), "flags": tuple(item["flags"])})
+        for item in values.get("windows", ())
     )
-    values["intervals"] = tuple(Interval(**item) for item in values.get("intervals", ()))
+    values["intervals"] = tuple(
+        Interval(**_known(Interval, item)) for item in values.get("intervals", ())
+    )
     values["flags"] = tuple(values.get("flags", ()))
     return TraceMeta(**values)
+
+
+def _known(record: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are fields of the record."""
+    return {f.name: values[f.name] for f in dataclasses.fields(record) if f.name in values}

@@ -10,7 +10,7 @@ import pytest
 from nic_energy.config import project_root, read_networks, resolve
 from nic_energy.errors import DeviceError, MeasurementError, MeterError, MismatchError
 from nic_energy.measure import idle as idle_module
-from nic_energy.measure import modality as modality_module
+from nic_energy.measure import workshop as workshop_module
 from nic_energy.measure.device import LoadedModality, LoadRequest
 from nic_energy.measure.idle import IdleRequest, measure_idle
 from nic_energy.measure.modality import MeasureRequest, measure_modality
@@ -70,7 +70,7 @@ class FakeBackend:
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBackend]:
     fake = FakeBackend(JumpingDevice(execution_s=0.05, idle_w=20, load_w=120))
-    for module in (modality_module, idle_module):
+    for module in (workshop_module, idle_module):
         monkeypatch.setattr(module, "open_backend", lambda *a, **k: fake)
     yield fake
 

@@ -23,6 +23,7 @@ from nic_energy.traces import SAMPLE_COLUMN_NAMES, FloatArray, samples_table
 WORK = Work(energy_j=5.0, duration_s=0.05)
 REST_S, LOAD_S, AFTER_S = 5.0, 20.0, 15.0
 INTEGERS = {
+    "compute_processes",
     "performance_state",
     "throttle_reasons",
     "power_instant_time_us",

@@ -17,7 +17,7 @@ PATH = click.Path(path_type=Path)
 
 
 @click.command("compare")
-@click.argument("folders", nargs=-1, type=PATH, required=True)
+@click.argument("setups", nargs=-1, type=PATH, required=True)
 @click.option(
     "--reference",
     metavar="NETWORK[:LEVEL]",
@@ -33,7 +33,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--output", type=PATH, help="Write tables, figure and page there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def compare_command(
-    folders: tuple[Path, ...],
+    setups: tuple[Path, ...],
     reference: str | None,
     tolerance: float,
     output: Path | None,
@@ -41,7 +41,7 @@ def compare_command(
 ) -> None:
     """Compare set-ups: rankings, slopes over a reference network, what is portable.
 
-    FOLDERS are results/{setup} of two or more set-ups.
+    SETUPS are labels, or folders results/{setup}, of two or more set-ups.
     """
     import json
 
@@ -50,7 +50,7 @@ def compare_command(
 
     if output is not None:
         refuse_setup(output)
-    found = compare(folders, reference, tolerance)
+    found = compare(setups, reference, tolerance)
     if output is not None:
         _write(found, output)
     if as_json:

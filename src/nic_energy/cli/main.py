@@ -9,11 +9,22 @@ from typing import Any
 import click
 
 from nic_energy import __version__
+from nic_energy.cli.bundling import bundle_command, merge_command, verify_command
 from nic_energy.cli.comparing import compare_command
+from nic_energy.cli.doctor import doctor_command
 from nic_energy.cli.images import images_group
-from nic_energy.cli.inspecting import check_command, plan_command, show_command
+from nic_energy.cli.inspecting import (
+    check_command,
+    plan_command,
+    show_command,
+    status_command,
+)
 from nic_energy.cli.measuring import idle_command, measure_command, passport_command
+from nic_energy.cli.predicting import predict_command
+from nic_energy.cli.transferring import transfer_command
+from nic_energy.cli.working import worker_group
 from nic_energy.errors import InterruptedMeasurementError, NicEnergyError
+from nic_energy.logs import visible
 
 log = logging.getLogger("nic_energy")
 
@@ -26,7 +37,7 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except NicEnergyError as error:
-            click.echo(f"nic-energy: {error}", err=True)
+            click.echo(f"nic-energy: {visible(str(error))}", err=True)
             ctx.exit(error.exit_code)
 
 
@@ -45,7 +56,7 @@ def main(verbose: bool) -> None:
         stream=sys.stderr,
         force=True,
     )
-    for name in ("PIL", "matplotlib", "urllib3", "filelock"):
+    for name in ("PIL", "matplotlib", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _on_sigterm)
 
@@ -62,6 +73,14 @@ for command in (
     plan_command,
     show_command,
     compare_command,
+    status_command,
     check_command,
+    worker_group,
+    doctor_command,
+    bundle_command,
+    verify_command,
+    merge_command,
+    predict_command,
+    transfer_command,
 ):
     main.add_command(command)

@@ -64,14 +64,13 @@ class EnergyTables:
 @dataclass(frozen=True)
 class Analysis:
     """How energies are computed: the estimator that energy.csv reports, the power column (or
-    `auto`), the idle that is subtracted, the calibration, and the band for the drift flag.
+    `auto`), the idle that is subtracted, and the calibration.
     """
 
     estimator: EstimatorName
     power_field: str = "auto"
     idle_kind: IdleKind = "cold"
     calibration: Calibration | None = None
-    temperature_band_celsius: float = 3.0
 
 
 def read_idle(path: Path) -> IdlePower:
@@ -114,7 +113,7 @@ def build_energy(
     long: list[dict[str, Any]] = []
     for path, each in zip(traces, found, strict=True):
         chosen = _chosen(path, each, analysis)
-        flags = row_flags(each, chosen, campaign, cold, analysis.temperature_band_celsius)
+        flags = row_flags(each, chosen, campaign, cold)
         rows.append(energy_row(each, chosen, campaign, flags))
         long.extend(estimator_rows(each, campaign))
     if len({row["session"] for row in rows}) > 1:

@@ -41,7 +41,8 @@ NO_CALIBRATION = Calibration(1.0, 0.0)
 class Estimate:
     """Energies of the admissible windows by one estimator, J an execution, shape (windows,).
 
-    `edges` are of one execution too. `idle` is what was subtracted, calibrated as the energies.
+    `rejected_j` are the dynamic energies of the inadmissible ones that have one. `edges` are of
+    one execution too. `idle` is what was subtracted, calibrated as the energies.
     """
 
     estimator: EstimatorName
@@ -50,6 +51,7 @@ class Estimate:
     dynamic_j: FloatArray
     gross_j: FloatArray
     edges: Edges
+    rejected_j: FloatArray
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,10 @@ def evaluate(
         idle: the idle power to subtract; None gives no estimates.
     """
     windows = tuple(window for window in trace.meta.windows if window.admissible)
+    rejected = tuple(window for window in trace.meta.windows if not window.admissible)
     readings = Readings(trace, field, windows)
     found = [readings.energies(window) for window in windows]
+    others = [(window, readings.energies(window)) for window in rejected]
     sensor = calibration or NO_CALIBRATION
     estimates: dict[EstimatorName, Estimate] = {}
     for name in ESTIMATORS:
@@ -116,7 +120,8 @@ def evaluate(
             continue
         energies = [each[name] for each in found]
         edges = edges_of(readings, name, mean.power_w)
-        estimates[name] = _estimate(name, column, energies, windows, mean, edges, sensor)
+        left_out = [(window, each[name]) for window, each in others if name in each]
+        estimates[name] = _estimate(name, column, energies, windows, mean, edges, sensor, left_out)
     return Evaluated(
         trace.meta,
         modality_of(trace),
@@ -138,6 +143,7 @@ def _estimate(
     idle: IdleMean,
     edges: Edges,
     sensor: Calibration,
+    left_out: Sequence[tuple[Window, WindowEnergy]],
 ) -> Estimate:
     pairs = [
         execution_energy(energy, idle.power_w, window.executions)
@@ -147,6 +153,7 @@ def _estimate(
     executions = np.array([window.executions for window in windows], dtype=float)
     durations = np.array([energy.duration_s for energy in energies]) / executions
     scale = executions * sensor.gain
+    rejected = [execution_energy(each, idle.power_w, w.executions)[0] for w, each in left_out]
     uncertainty = None if idle.uncertainty_w is None else idle.uncertainty_w / sensor.gain
     return Estimate(
         name,
@@ -156,6 +163,7 @@ def _estimate(
         dynamic / sensor.gain,
         (gross - sensor.offset_w * durations) / sensor.gain,
         Edges(edges.windows_j / scale, edges.common_j / float(scale.mean())),
+        np.array(rejected) / sensor.gain,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nic_energy import tables
 from nic_energy.energy.estimates import Calibration, Estimate, Evaluated
 from nic_energy.energy.idle import IdlePower
 from nic_energy.energy.uncertainty import Inputs, RowBudget, TemperatureEffect, row_budget
@@ -227,6 +228,12 @@ def energy_row(
         **uncertainties(found, estimate, campaign),
         "calibrated": campaign.calibration is not None,
         "repetitions_rejected": len(meta.windows) - len(found.windows),
+        "rejected_for": tables.join_flags(
+            {flag for w in meta.windows if not w.admissible for flag in w.flags}
+        ),
+        "energy_all_windows_j": float(
+            np.concatenate([estimate.dynamic_j, estimate.rejected_j]).mean()
+        ),
         "preheat": meta.preheat.get("outcome"),
         "device_name": meta.meter.device_name,
         "device_uuid": meta.meter.device_uuid,
@@ -245,7 +252,6 @@ def row_flags(
     estimate: Estimate,
     campaign: CampaignFindings,
     cold: IdlePower | None,
-    temperature_band_celsius: float,
 ) -> set[str]:
     """The flags of one modality."""
     meta, idle = found.meta, found.idle
@@ -261,11 +267,7 @@ def row_flags(
         flags |= set(cold.flags)
         if meta.session != cold.session:
             flags.add("idle_session_differs")
-    temperatures = found.temperatures_c[np.isfinite(found.temperatures_c)]
-    if len(temperatures):
-        away = np.abs(temperatures - temperatures.mean())
-        if away.max() > temperature_band_celsius:
-            flags.add("temperature_drift")
+    flags |= {flag for window in found.windows for flag in window.flags}
     flags.update(filter(None, [PREHEAT_FLAGS.get(str(meta.preheat.get("outcome")))]))
     if found.disagrees:
         flags.add("counter_disagrees")

@@ -17,6 +17,7 @@ from nic_energy.protocol.idle import record_idle
 from nic_energy.session import utc_now
 from nic_energy.store import Identity, RawStore
 from nic_energy.traces import Trace, TraceMeta, samples_table
+from nic_energy.worker.registry import clear_device
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ def measure_idle(request: IdleRequest) -> TraceMeta:
         )
         found = None if request.fresh else store.find(KEY, identity)
         if found is None:
+            clear_device(meter.device_uuid)
             with device_lock(meter.device_uuid):
                 record = record_idle(
                     backend.clock,

@@ -6,16 +6,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nic_energy import fingerprint
 from nic_energy.config import Network
 from nic_energy.config.settings import is_open
+from nic_energy.energy.admissibility import Limits
 from nic_energy.errors import ConfigError, MeterError, MismatchError, NicEnergyError
 from nic_energy.files import digest_of, sha256
-from nic_energy.measure.backends import open_backend
 from nic_energy.measure.device import Backend, LoadRequest
 from nic_energy.measure.environment import package_versions, session_of
 from nic_energy.measure.lock import device_lock
 from nic_energy.measure.passport import known_sensor
+from nic_energy.measure.workshop import Workshop
 from nic_energy.protocol.bench import Bench
 from nic_energy.protocol.idle import record_rest
 from nic_energy.protocol.preheat import PreheatRule, preheat
@@ -37,6 +40,7 @@ from nic_energy.traces import (
     Trace,
     TraceMeta,
     read_meta,
+    read_trace,
     samples_table,
 )
 
@@ -49,7 +53,8 @@ class MeasureRequest:
 
     `settings` are `Config.settings()`; `idle` is the idle reference's trace; `output` the trace
     path of the contract; `fresh` measures even where an equal accepted attempt lies in the raw
-    store. `passport` is the sensor's, None to go by what is documented.
+    store. `passport` is the sensor's, None to go by what is documented. `idle_kind` is what will
+    be subtracted: a warm worker records idle with the network resident only where it is that.
     """
 
     setup: str
@@ -66,6 +71,7 @@ class MeasureRequest:
     weights_dir: Path | None = None
     fresh: bool = False
     passport: Path | None = None
+    idle_kind: str = "cold"
 
     @property
     def key(self) -> str:
@@ -83,12 +89,20 @@ class Outcome:
 
 
 def measure_modality(
-    request: MeasureRequest, report: Callable[[Progress], None] = lambda _: None
+    request: MeasureRequest,
+    report: Callable[[Progress], None] = lambda _: None,
+    workshop: Workshop | None = None,
+    publish: bool = True,
 ) -> Outcome:
     """Measure a modality by the protocol (paper, section 3) and publish its trace.
 
     Every attempt that got as far as a device is kept in the raw store, a failed one with the
     reason.
+
+    Args:
+        report: called after every window.
+        workshop: where the device is; opened for this modality alone without one.
+        publish: link the accepted attempt to `output`; a worker leaves that to its client.
 
     Raises:
         NicEnergyError: what failed, with the attempt kept.
@@ -103,14 +117,16 @@ def measure_modality(
     )
     found = None if request.fresh else store.find(request.key, identity)
     if found is not None:
-        store.publish(found.path, request.output)
+        if publish:
+            store.publish(found.path, request.output)
         return Outcome(found.path, True, found.meta)
-    trace = _Attempt(request, identity, image_sha256).run(report)
+    trace = _Attempt(request, identity, image_sha256, workshop or Workshop()).run(report)
     attempt = store.add(request.key, trace.trace)
     if trace.error is not None:
         log.error("the failed attempt is kept as %s", attempt)
         raise trace.error
-    store.publish(attempt, request.output)
+    if publish:
+        store.publish(attempt, request.output)
     return Outcome(attempt, False, trace.trace.meta)
 
 
@@ -123,8 +139,10 @@ class _Ended:
 class _Attempt:
     """One attempt; gathers what is known so far, so that a failure loses none of it."""
 
-    def __init__(self, request: MeasureRequest, identity: Identity, image_sha256: str) -> None:
-        self.request = request
+    def __init__(
+        self, request: MeasureRequest, identity: Identity, image_sha256: str, workshop: Workshop
+    ) -> None:
+        self.request, self.workshop = request, workshop
         self.image_sha256 = image_sha256
         self.idle = read_meta(request.idle)
         if request.passport is None and is_open(request.settings):
@@ -152,6 +170,7 @@ class _Attempt:
             run={
                 "network": identity.network,
                 "packages": package_versions(),
+                "process": workshop.describe(),
                 "passport": self.sensor.origin,
                 **{key: self.settings["protocol"][key] for key in ("sampling_hz", "lead_in_s")},
             },
@@ -160,7 +179,7 @@ class _Attempt:
     def run(self, report: Callable[[Progress], None]) -> _Ended:
         """Run the protocol; an error ends it and is handed back with what was measured."""
         request = self.request
-        backend = open_backend(self.settings, request.setup_folder)
+        backend = self.workshop.open(self.settings, request.setup_folder)
         error: BaseException | None = None
         try:
             with device_lock(self.idle.meter.device_uuid):
@@ -267,7 +286,9 @@ class _Attempt:
                 f"{request.idle}: holds no idle power for {field.column}; it was recorded with "
                 "another meter or driver. Record it again: --forcerun measure_idle."
             )
-        before = self._rest(bench, "context", field.column)
+        own_context = self.request.idle_kind == "context" or not self.workshop.warm
+        before = self._rest(bench, "context", field.column) if own_context else ()
+        point = (request.network.network, request.quality)
         execution_s = time_execution(bench, min(1.0, protocol["min_duration_s"] / 4))
         heated, interval = preheat(
             bench,
@@ -276,13 +297,28 @@ class _Attempt:
                 protocol["preheat_max_s"],
                 protocol["settle_s"],
                 protocol["settle_kelvin"],
+                protocol["temperature_band_celsius"],
             ),
             execution_s,
+            self.workshop.settled_c(*point),
         )
         self.meta = replace(self.meta, preheat=heated.as_dict(), intervals=(*before, interval))
+        limits = Limits(
+            min_duration_s=protocol["min_duration_s"],
+            temperature_band_celsius=protocol["temperature_band_celsius"],
+            clock_tolerance_percent=protocol["clock_tolerance_percent"],
+            sampling_hz=bench.sampling_hz,
+            power_limit_w=bench.meter.details.get("enforced_power_limit_w"),
+            processes=self._processes(bench),
+        )
         done = repeat(
             bench,
-            WindowRule(protocol["min_duration_s"], protocol["lead_in_s"]),
+            WindowRule(
+                protocol["lead_in_s"],
+                limits,
+                protocol["max_rejected"],
+                protocol["preheat_max_s"],
+            ),
             StoppingRule(
                 confidence=protocol["confidence"],
                 relative_width=protocol["relative_width"],
@@ -297,6 +333,7 @@ class _Attempt:
             report=lambda progress: self._keep(progress, report),
         )
         self.meta = replace(self.meta, windows=done.windows)
+        self.workshop.ran(*point, done.settled_c)
         after = self._rest(bench, "paired", field.column)
         self.meta = replace(
             self.meta,
@@ -304,6 +341,20 @@ class _Attempt:
             intervals=(*before, interval, *done.intervals, *after),
             stopping={**asdict(done.decision), "power_field": field.column},
         )
+
+    def _processes(self, bench: Bench) -> int | None:
+        """Compute processes that belong on the device: those now, of which ours is the one that
+        was not there during the idle reference.
+        """
+        bench.drain()
+        now = next(
+            (n for s in bench.history if (n := s.get("compute_processes")) is not None), None
+        )
+        idle = read_trace(self.request.idle).column("compute_processes")
+        before = idle[np.isfinite(idle)]
+        if now is None:
+            return None
+        return int(now) if not len(before) else min(int(now), int(before.max()) + 1)
 
     def _keep(self, progress: Progress, report: Callable[[Progress], None]) -> None:
         """A finished window stays in the attempt, whatever comes after it."""

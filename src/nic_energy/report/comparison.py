@@ -12,8 +12,9 @@ from jinja2 import Environment, StrictUndefined
 from nic_energy.files import write_text
 from nic_energy.models.across import AGREES, DIFFERS
 from nic_energy.models.uncertainty import numbers
-from nic_energy.report.grids import NOTHING, Grid, View, grid, plus_minus
+from nic_energy.report.grids import Grid, View, grid
 from nic_energy.report.ranks import QUANTITIES, in_words
+from nic_energy.typeset.cells import NOTHING, plus_minus
 from nic_energy.vocabulary import LEVELS, SOURCE_NOTES
 
 PORTABILITY_VIEW: View = (

@@ -23,6 +23,7 @@ FLAG_MEANINGS = {
     "session_differs": "the rows come from more than one session",
     "temperature_drift": "a window's temperature lay outside the band",
     "throttled": "the device slowed down for heat or by its power brake",
+    "units_checked": "the joules of the table were confirmed although no device should need them",
     "windows_rejected": "some windows were not admissible and were repeated",
 }
 

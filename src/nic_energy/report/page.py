@@ -22,7 +22,7 @@ from nic_energy.report.grids import (
     SLOPE_VIEW,
     SUMMARY_VIEW,
     grid,
-    plus_minus,
+    printed_grid,
 )
 from nic_energy.report.idle import idle_sentence, idle_table
 from nic_energy.report.ranks import ranking_sentences, ranking_table
@@ -32,6 +32,8 @@ from nic_energy.report.statements import (
     diagnostic_sentences,
     uncertainty_grid,
 )
+from nic_energy.typeset.cells import plus_minus
+from nic_energy.typeset.paper import predictor_table, section4, section5, table2
 from nic_energy.vocabulary import SOURCE_NOTES
 
 TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
@@ -42,15 +44,28 @@ TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
     "models": ("models/energy_models.csv", tables.ENERGY_MODEL_COLUMNS),
     "slopes": ("models/complexity_models.csv", tables.COMPLEXITY_MODEL_COLUMNS),
     "ranking": ("models/ranking.csv", tables.RANKING_COLUMNS),
+    "comparison": ("models/paper_comparison.csv", tables.COMPARISON_COLUMNS),
+    "predictors": ("models/predictor_correlations.csv", tables.PREDICTOR_COLUMNS),
 }
-FILES = (*(name for name, _ in TABLES.values()), "energy_estimators.csv", "models/folds.csv")
+FILES = (
+    *(name for name, _ in TABLES.values()),
+    "energy_estimators.csv",
+    "models/folds.csv",
+    *(f"tables/{name}.html" for name in ("table1", "table2", "section4", "section5", "predictors")),
+)
 CAPTIONS = {
     "power_trace": "Power over time of one modality; the window lies between the dashed lines.",
     "slope_over_mac": "Slope α over multiply-accumulate operations per pixel.",
+    "predictor_correlations": "Correlation of the slope α with network parameters.",
     "uncertainty_budget": "Median standard uncertainties of the energies, by what causes them.",
     "idle_drift": "Idle power over the time of the campaign.",
 }
-SECTIONS = {"slope_over_mac": "slope", "uncertainty_budget": "uncertainty", "idle_drift": "idle"}
+SECTIONS = {
+    "slope_over_mac": "slope",
+    "predictor_correlations": "slope",
+    "uncertainty_budget": "uncertainty",
+    "idle_drift": "idle",
+}
 """Where a figure stands; all others stand with the energies."""
 
 
@@ -65,6 +80,8 @@ class Results:
     models: pd.DataFrame
     slopes: pd.DataFrame
     ranking: pd.DataFrame
+    comparison: pd.DataFrame
+    predictors: pd.DataFrame
 
     @classmethod
     def read(cls, folder: Path) -> "Results":
@@ -124,6 +141,8 @@ def render(
         ranks=ranking_sentences(results.ranking),
         ranking=grid(ranking_table(results.ranking), RANKING_VIEW),
         slopes=grid(results.slopes, SLOPE_VIEW),
+        predictors=printed_grid(predictor_table(results.predictors)),
+        paper=[printed_grid(make(results.comparison)) for make in (table2, section4, section5)],
         uncertainty=uncertainty_grid(energy),
         diagnostics=diagnostic_sentences(energy, results.diagnostics),
         idle_sentence=idle_sentence(energy),

@@ -1,9 +1,9 @@
 """The sampler's process: reads the meter on time, answers requests in between.
 
-Requests are words over a pipe: `collect`, `latest`, `stop`. An answer is `(kind, payload)` with
-kind `ok`, or `error` with the class name, message and nothing else, so that no exception object
-has to be pickled. Samples stay in this process until they are asked for: the network's process
-needs no thread for them.
+Requests are words over a pipe: `collect`, `latest`, `report`, `stop`. An answer is
+`(kind, payload)` with kind `ok`, or `error` with the class name, message and nothing else, so that
+no exception object has to be pickled. Samples stay in this process until they are asked for: the
+network's process needs no thread for them.
 """
 
 import os
@@ -87,8 +87,9 @@ class _Server:
     def _answer(self, word: str) -> bool:
         """Answer one request; False when it was the last."""
         answer: tuple[str, Any]
-        if word == "stop":
+        if word in ("stop", "report"):
             answer = ("ok", self.schedule.report(self.realtime, os.getpid()))
+            self.schedule.forget()
         elif word == "collect" and (self.pending or self.error is None):
             answer = ("ok", self.pending)
             self.pending = []

@@ -65,6 +65,20 @@ class Sampler:
         sample: Sample | None = self._ask("latest")
         return sample
 
+    def report(self) -> SamplerReport:
+        """How well it sampled since the last report; it goes on.
+
+        Raises:
+            MeterError: see `collect`.
+        """
+        report: SamplerReport = self._ask("report")
+        return report
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process is there."""
+        return self._process.is_alive()
+
     def stop(self) -> SamplerReport:
         """End the process.
 

@@ -38,6 +38,10 @@ class Schedule:
             self.missed += skipped
             self.next_s += skipped * self.period_s
 
+    def forget(self) -> None:
+        """Begin anew to say how well the deadlines are kept."""
+        self.missed, self.late_s, self.read_s = 0, [], []
+
     def report(self, realtime: bool, pid: int) -> SamplerReport:
         """How well the deadlines were kept."""
         late = sorted(self.late_s)
