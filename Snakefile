@@ -6,6 +6,7 @@
 #   results/{setup}/raw/                                                    every attempt, append-only
 #   results/{setup}/traces/{part}/{network}/q{quality}/{image}.parquet      accepted traces
 #   results/{setup}/energy.csv, models/, tables/, figures/, report.html     what follows from them
+#   results/comparison/                                                     set-ups side by side
 
 from snakemake.utils import min_version
 
@@ -23,11 +24,13 @@ include: "rules/complexity.smk"
 include: "rules/energy.smk"
 include: "rules/models.smk"
 include: "rules/report.smk"
+include: "rules/compare.smk"
 
 
 localrules:
     all,
     tables,
+    compare,
 
 
 rule all:
@@ -61,6 +64,11 @@ rule tables:
         rules.validate_energy_models.output,
         rules.compare_models.output,
         rules.fit_joint_model.output,
+
+
+rule compare:
+    input:
+        rules.compare_setups.output,
 
 
 onstart:

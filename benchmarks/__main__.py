@@ -14,6 +14,7 @@ PAGES = {
     "table2": "simulated_campaign.md",
     "paper": "paper_side_by_side.md",
     "sampler": "sampler.md",
+    "analysis": "analysis_time.md",
     "coverage": "coverage.md",
 }
 MINUTES = {
@@ -23,6 +24,7 @@ MINUTES = {
     "table2": 10,
     "paper": 10,
     "sampler": 3,
+    "analysis": 10,
     "coverage": 30,
 }
 """Roughly, on two cores."""

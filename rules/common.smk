@@ -162,6 +162,35 @@ def figures(wildcards):
     return [f"{RESULTS}/figures/{name}.svg" for name in names]
 
 
+def compared_folders():
+    """Folders of the set-ups to compare; a label names one under results/."""
+    return [
+        entry.rstrip("/") if "/" in entry else f"results/{entry}"
+        for entry in CAMPAIGN.document["compare"]
+    ]
+
+
+def compared_tables(name):
+    """A table of every set-up to compare, asked for when the comparison is."""
+
+    def paths(wildcards):
+        folders = compared_folders()
+        if len(folders) < 2:
+            raise WorkflowError(
+                "compare: name at least two set-ups (labels, or folders like results/lab), for "
+                "example --config compare='[lab, other]'."
+            )
+        return [f"{folder}/{name}" for folder in folders]
+
+    return paths
+
+
+def reference_option():
+    """The option that names the network to divide slopes by, where there is one."""
+    wanted = CAMPAIGN.document["compare_reference"]
+    return shlex.join(["--reference", wanted]) if wanted else ""
+
+
 def measurement_params(wildcards):
     """What makes a measurement stale: settings, measuring code, row of the networks table."""
     return canonical_json(

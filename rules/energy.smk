@@ -20,6 +20,7 @@ rule build_energy:
         f"logs/{SETUP}/build_energy.log",
     conda:
         CONDA
+    threads: 4
     resources:
         mem_mb=4000,
         runtime=30,

@@ -36,6 +36,14 @@ def test_missing_values_are_null_never_zero(tmp_path: Path) -> None:
     assert np.isnan(read_trace(tmp_path / "t.parquet").column("temperature_c")).all()
 
 
+def test_a_column_is_read_only_since_it_is_handed_out_again() -> None:
+    trace = modality_trace()
+    time = trace.column("time_s")
+    assert trace.column("time_s") is time
+    with pytest.raises(ValueError, match="read-only"):
+        time[0] = 0.0
+
+
 def test_every_column_carries_its_unit_and_meaning(tmp_path: Path) -> None:
     write_trace(tmp_path / "t.parquet", modality_trace())
     schema = pq.read_schema(tmp_path / "t.parquet")

@@ -140,6 +140,7 @@ def energy_tables(
     index: Path,
     folder: Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    workers: int = 1,
 ) -> EnergyTables:
     """The energy tables of a campaign from its traces.
 
@@ -147,6 +148,7 @@ def energy_tables(
         index: index.csv of the images.
         folder: where `traces/`, `reference/` and `raw/` lie; None for `results/{setup}`.
         settings: see `Inputs`.
+        workers: processes that may read traces at once.
     """
     folder = setup_folder(config.setup) if folder is None else folder
     present, missing = [], []
@@ -163,6 +165,7 @@ def energy_tables(
         expected_settings=config.settings() if settings is None else settings,
         analysis=analysis_of(config),
         missing=missing,
+        workers=workers,
     )
     return labelled(found, config.setup)
 

@@ -302,6 +302,65 @@ COMPLEXITY_MODEL_COLUMNS: tuple[str, ...] = (
     "slope_u",
     "intercept_u",
 )
+RATIO = ("ratio", "ratio_u", "ratio_low", "ratio_high")
+NORMALISED_SLOPE_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "estimator",
+    "network",
+    "abbreviation",
+    "level",
+    "n",
+    "images",
+    "alpha_j_per_pixel",
+    "alpha_u_j_per_pixel",
+    "calibrated",
+    "reference",
+    *RATIO,
+    "note",
+)
+PORTABILITY_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "network",
+    "abbreviation",
+    "level",
+    "reference",
+    "setups",
+    "ratio",
+    "p_value",
+    "verdict",
+    "differing",
+    "spread_percent",
+    "spread_most_percent",
+    "tolerance_percent",
+    "tau_percent",
+    "tau_most_percent",
+    "i_squared_percent",
+)
+AGREEMENT_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "quantity",
+    "level",
+    "networks",
+    "pairs",
+    "concordant",
+    "discordant",
+    "undecided",
+    "tau",
+    "tau_b",
+    "tau_low",
+    "tau_high",
+    "reversed",
+)
+JOULE_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "network",
+    "abbreviation",
+    "level",
+    "comparable",
+    *RATIO,
+    "note",
+)
+SETTING_COLUMNS: tuple[str, ...] = ("setting", "differs", "setup", "value")
 PREDICTORS: tuple[str, ...] = (
     "kmac_per_pixel",
     "kmac_per_pixel_second_layer",

@@ -262,12 +262,18 @@ class Trace:
 
     samples: pa.Table
     meta: TraceMeta
+    _columns: dict[str, FloatArray] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def column(self, name: str) -> FloatArray:
-        """A sample column as float64, shape (samples,); missing values are NaN."""
-        return np.asarray(
-            self.samples.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float
-        )
+        """A sample column as float64, shape (samples,), read-only; missing values are NaN."""
+        if name not in self._columns:
+            values = self.samples.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
+            column = np.asarray(values, dtype=float)
+            column.flags.writeable = False
+            self._columns[name] = column
+        return self._columns[name]
 
 
 def samples_table(samples: Sequence[Sample]) -> pa.Table:
@@ -352,7 +358,9 @@ def read_trace(path: Path) -> Trace:
                 raise StoreError(
                     f"{path}: not a whole trace, columns missing: {', '.join(sorted(missing))}."
                 )
-            table = file.read(columns=[name for name in SAMPLE_COLUMN_NAMES if name in names])
+            # Threads cost more than they save on a file of a few thousand samples.
+            known = [name for name in SAMPLE_COLUMN_NAMES if name in names]
+            table = file.read(columns=known, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(_unreadable(path, error)) from error
     for column in SAMPLE_COLUMNS:

@@ -13,7 +13,7 @@ config, given = resolve(json.loads(snakemake.params.config)), snakemake.input
 if given.get("table"):
     found = brought_tables(config, Path(given.complexity))
 else:
-    found = energy_tables(config, Path(given.index))
+    found = energy_tables(config, Path(given.index), workers=snakemake.threads)
 tables.write_parquet(Path(snakemake.output.parquet), found.energy)
 for name in ("energy", "estimators", "missing", "idle", "diagnostics"):
     tables.write_csv(Path(snakemake.output[name]), getattr(found, name))

@@ -8,6 +8,7 @@ import click
 
 from nic_energy import __version__, interrupts
 from nic_energy.cli.bundling import bundle_command, merge_command, verify_command
+from nic_energy.cli.comparing import compare_command
 from nic_energy.cli.doctor import doctor_command
 from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import (
@@ -85,6 +86,7 @@ for command in (
     measure_command,
     plan_command,
     show_command,
+    compare_command,
     status_command,
     check_command,
     worker_group,
