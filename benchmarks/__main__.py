@@ -16,6 +16,8 @@ PAGES = {
     "sampler": "sampler.md",
     "analysis": "analysis_time.md",
     "coverage": "coverage.md",
+    "joint": "joint_model.md",
+    "validation": "validation_simulated.md",
 }
 MINUTES = {
     "stopping": 1,
@@ -26,6 +28,8 @@ MINUTES = {
     "sampler": 3,
     "analysis": 10,
     "coverage": 30,
+    "joint": 5,
+    "validation": 3,
 }
 """Roughly, on two cores."""
 

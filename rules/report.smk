@@ -184,6 +184,9 @@ rule write_report:
         ranking=rules.rank_networks.output[0],
         comparison=rules.compare_with_paper.output[0],
         predictors=rules.correlate_predictors.output[0],
+        validation=rules.validate_energy_models.output,
+        regressions=rules.compare_models.output,
+        joint=rules.fit_joint_model.output,
         complexity=rules.count_macs.output.summary,
         figures=figures,
     output:

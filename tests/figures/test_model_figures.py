@@ -3,12 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.worlds import TRUTHS, world
 from nic_energy.figures import joint_model as joint_figure
 from nic_energy.figures import residuals as residual_figure
 from nic_energy.figures import save
 from nic_energy.models.joint import joint_model
 from nic_energy.models.residuals import residuals
-from tests.models.joint.worlds import TRUTHS, world
 from tests.models.sizes import rows, spread_sizes
 from tests.models.table2 import NETWORKS
 

@@ -59,9 +59,12 @@ def test_the_weighted_line_trusts_an_energy_as_far_as_it_is_certain() -> None:
 
 def test_an_energys_own_uncertainty_leaves_out_what_all_share() -> None:
     table = rows(spread_sizes(4), qualities=1).assign(
-        u_repeatability_j=[0.3, 0.3, math.nan, 0.3], u_edges_j=[0.4, 0.4, math.nan, 0.4],
-        u_idle_j=9.0, u_gain_j=9.0, idle_kind="cold",
-    )  # fmt: skip
+        u_repeatability_j=[0.3, 0.3, math.nan, 0.3],
+        u_edges_j=[0.4, 0.4, math.nan, 0.4],
+        u_idle_j=9.0,
+        u_gain_j=9.0,
+        idle_kind="cold",
+    )
     assert own_uncertainties(table) == pytest.approx([0.5] * 4)
     paired = own_uncertainties(table.assign(u_idle_j=1.2, idle_kind="paired"))
     assert paired == pytest.approx([1.3, 1.3, 1.2, 1.3])

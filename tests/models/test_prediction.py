@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.worlds import TRUTHS, world
 from nic_energy.errors import InputError
 from nic_energy.models.joint import joint_model
 from nic_energy.models.joint.fit import BYTES, CALLS, KMAC
 from nic_energy.models.prediction import OWN_LINE, JointModel, by_own_line
-from tests.models.joint.worlds import TRUTHS, world
 from tests.models.sizes import ALPHA, BETA, rows, spread_sizes
 
 

@@ -90,6 +90,18 @@ def test_all_files_of_the_contract_are_there(finished: Campaign) -> None:
         "idle.csv",
         "diagnostics.csv",
         "models/ranking.csv",
+        "models/validation.csv",
+        "models/bootstrap.csv",
+        "models/residuals.csv",
+        "models/regression_comparison.csv",
+        "models/predictor_comparison.csv",
+        "models/size_effects.csv",
+        "models/joint_model.json",
+        "models/joint_model.csv",
+        "figures/residuals.svg",
+        "figures/residuals.png",
+        "figures/joint_model.svg",
+        "figures/joint_model.png",
         "figures/idle_drift.svg",
         "figures/uncertainty_budget.svg",
         "models/energy_models.csv",
@@ -121,12 +133,20 @@ def test_every_joule_says_that_it_is_estimated(finished: Campaign) -> None:
         "energy_estimators.csv",
         "models/energy_models.csv",
         "models/complexity_models.csv",
+        "models/validation.csv",
+        "models/bootstrap.csv",
+        "models/residuals.csv",
+        "models/regression_comparison.csv",
     ):
         table = tables.read_csv(results / name)
         assert list(table.columns[:3]) == ["setup", "source", "part"]
         assert set(table["source"]) == {"estimated"}
     assert "not measured" in (results / "report.html").read_text()
     assert "not measured" in (results / "figures/slope_over_mac.svg").read_text()
+    for name in ("residuals", "joint_model"):
+        assert "not measured" in (results / f"figures/{name}.svg").read_text()
+    joint = json.loads((results / "models/joint_model.json").read_text())
+    assert (joint["source"], joint["fitted"]) == ("estimated", False)
     environment = json.loads((results / "reference/environment.json").read_text())
     assert environment["source"] == "estimated"
     assert environment["run_settings"]["deterministic_algorithms"] is True

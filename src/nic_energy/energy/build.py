@@ -153,8 +153,7 @@ def _evaluate_all(
             found.append(result[0])
             idles.append(result[1])
             if time.monotonic() - reported > REPORT_S:
-                unreadable: list[str] = []
-    reported = time.monotonic()
+                reported = time.monotonic()
                 log.info("%d of %d traces", number, len(traces))
     if unreadable:
         raise StoreError("\n".join(unreadable))

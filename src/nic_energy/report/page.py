@@ -25,6 +25,7 @@ from nic_energy.report.grids import (
     printed_grid,
 )
 from nic_energy.report.idle import idle_sentence, idle_table
+from nic_energy.report.judged import LINKED, Judged
 from nic_energy.report.ranks import ranking_sentences, ranking_table
 from nic_energy.report.statements import (
     calibrated,
@@ -57,12 +58,16 @@ CAPTIONS = {
     "power_trace": "Power over time of one modality; the window lies between the dashed lines.",
     "slope_over_mac": "Slope α over multiply-accumulate operations per pixel.",
     "predictor_correlations": "Correlation of the slope α with network parameters.",
+    "residuals": "Relative residuals of the lines over pixels; influential images are ringed.",
+    "joint_model": "Networks that were left out: predicted over measured, with 95 % intervals.",
     "uncertainty_budget": "Median standard uncertainties of the energies, by what causes them.",
     "idle_drift": "Idle power over the time of the campaign.",
 }
 SECTIONS = {
+    "residuals": "residuals",
     "slope_over_mac": "slope",
     "predictor_correlations": "slope",
+    "joint_model": "joint",
     "uncertainty_budget": "uncertainty",
     "idle_drift": "idle",
 }
@@ -82,6 +87,7 @@ class Results:
     ranking: pd.DataFrame
     comparison: pd.DataFrame
     predictors: pd.DataFrame
+    judged: Judged | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Results":
@@ -90,7 +96,8 @@ class Results:
             **{
                 name: tables.read_csv(folder / file, columns)
                 for name, (file, columns) in TABLES.items()
-            }
+            },
+            judged=Judged.read(folder),
         )
 
 
@@ -151,7 +158,8 @@ def render(
         flags=flag_grid(energy),
         missing_table=grid(missing, MISSING_VIEW),
         figures=_by_section(figures),
-        files=FILES,
+        judged=results.judged.for_page() if results.judged else None,
+        files=(*FILES, *LINKED) if results.judged else FILES,
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.worlds import TRUTHS, joules, world
 from nic_energy import tables
 from nic_energy.errors import InputError, MismatchError
 from nic_energy.files import write_json
@@ -13,7 +14,6 @@ from nic_energy.models.joint import joint_model, training_rows
 from nic_energy.models.joint.document import equation, features_of
 from nic_energy.models.joint.fit import BYTES, CALLS, FEATURES, KMAC, PAPER_KMAC
 from nic_energy.models.prediction import JOINT, JointModel
-from tests.models.joint.worlds import TRUTHS, joules, world
 from tests.models.sizes import rows as rows_of
 from tests.models.sizes import spread_sizes
 from tests.models.table2 import NETWORKS

@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.worlds import TRUTHS, world
 from nic_energy.models.joint.choice import CANDIDATES, admissible, choose, nested
-from nic_energy.models.joint.fit import distances, fit, information
+from nic_energy.models.joint.fit import Points, distances, fit, information
 from nic_energy.models.joint.interval import (
     Errors,
     LeftOutLine,
@@ -12,7 +13,6 @@ from nic_energy.models.joint.interval import (
     judged_intervals,
     line_of_model,
 )
-from tests.models.joint.worlds import TRUTHS, points, world
 
 
 def line(network: str, ratio: float, level: str = "low") -> LeftOutLine:
@@ -63,7 +63,7 @@ def test_outside_the_pixels_lines_are_compared_at_the_border() -> None:
 
 
 def test_a_model_gives_a_network_a_line() -> None:
-    table = points(world(TRUTHS["mac_calls"]))
+    table = Points.of(world(TRUTHS["mac_calls"]))
     model = fit(table, CANDIDATES["mac_calls"])
     rows = table.where((table.network == "net2") & (table.level == "high"))
     slope, offset = line_of_model(model, rows)
@@ -77,7 +77,7 @@ def test_intervals_hold_networks_that_were_never_measured(truth: str, between: f
     for seed in range(30):
         table = world(TRUTHS[truth], networks=9, seed=seed, between=between, scatter=0.05)
         known = table["network"].isin([f"net{n}" for n in range(6)])
-        training, new = points(table[known]), points(table[~known])
+        training, new = Points.of(table[known]), Points.of(table[~known])
         candidates = admissible(training)
         model = fit(training, CANDIDATES[choose(training, candidates).name])
         errors = errors_of(training, nested(training, candidates))
@@ -94,7 +94,7 @@ def test_the_judged_intervals_do_not_know_what_they_are_of() -> None:
         energy_j=table["energy_j"].where(table["network"] != "net2", 5 * table["energy_j"])
     )
     found = []
-    for each in (points(table), points(changed)):
+    for each in (Points.of(table), Points.of(changed)):
         left_out = nested(each, tuple(CANDIDATES))
         errors = errors_of(each, left_out)
         assert errors is not None
@@ -110,8 +110,8 @@ def test_lines_that_cross_zero_are_left_out_and_too_few_give_nothing() -> None:
         lambda values: values.iloc[0]
     )
     crossing = table.assign(energy_j=steep.where(table["network"] != "net0", table["energy_j"]))
-    data = points(crossing[crossing["energy_j"] > 0])
+    data = Points.of(crossing[crossing["energy_j"] > 0])
     found = errors_of(data, nested(data, ("size",)))
     assert found is not None
-    lone = points(table[(table["network"] == "net0") | (table["image"] == "i768")])
+    lone = Points.of(table[(table["network"] == "net0") | (table["image"] == "i768")])
     assert errors_of(lone, nested(lone, ("size",))) is None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from nic_energy.models.joint.fit import BYTES, CALLS, KMAC, PAPER_KMAC, Points
+from nic_energy.models.joint.fit import BYTES, CALLS, KMAC, PAPER_KMAC
 
 TRUTHS: Mapping[str, Mapping[str, float]] = {
     "size": {"j_per_pixel": 2e-5, "j_per_execution": 2.0},
@@ -74,8 +74,3 @@ def joules(truth: Mapping[str, float], features: Mapping[str, float], pixels: fl
     per_pixel += truth.get("j_per_byte", 0.0) * features[BYTES] + truth.get("j_per_pixel", 0.0)
     once = truth.get("j_per_call", 0.0) * features[CALLS] + truth.get("j_per_execution", 0.0)
     return per_pixel * pixels + once
-
-
-def points(table: pd.DataFrame) -> Points:
-    """The rows as the model takes them."""
-    return Points.of(table)
