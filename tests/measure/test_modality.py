@@ -262,8 +262,8 @@ def test_who_waits_for_the_device_has_not_opened_it(
     def busy(uuid: str) -> Any:
         raise DeviceError(f"device {uuid}: another measurement has held it")
 
-    monkeypatch.setattr(modality_module, "open_backend", opened)
-    monkeypatch.setattr(modality_module, "device_lock", busy)
+    monkeypatch.setattr(workshop_module, "open_backend", opened)
+    monkeypatch.setattr("nic_energy.measure.modality.device_lock", busy)
     with pytest.raises(DeviceError, match="TEST-1: another measurement has held it"):
         measure_modality(request(tmp_path))
 
