@@ -48,7 +48,13 @@ def _error(name: str) -> InterruptedMeasurementError:
     )
 
 
-def _raise_pending() -> None:
+def raise_pending() -> None:
+    """Raise for a signal that was held back while another error was on its way: whoever goes on
+    after that error asks here.
+
+    Raises:
+        InterruptedMeasurementError: there was one.
+    """
     name, _State.pending = _State.pending, None
     if name is not None:
         raise _error(name)
@@ -56,23 +62,25 @@ def _raise_pending() -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Hold signals back; one that came is raised at the end, unless another error is on its way."""
+    """Hold signals back; one that came is raised at the end, or later (`raise_pending`) if another
+    error is on its way.
+    """
     if not _State.holding:
-        _State.pending = None
+        raise_pending()
     _State.holding += 1
     try:
         yield
     finally:
         _State.holding -= 1
     if not _State.holding:
-        _raise_pending()
+        raise_pending()
 
 
 @contextlib.contextmanager
 def allowed() -> Iterator[None]:
     """Within `held`: let signals through again."""
     before = _State.holding
-    _raise_pending()
+    raise_pending()
     _State.holding = 0
     try:
         yield

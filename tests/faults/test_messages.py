@@ -109,10 +109,19 @@ def test_a_signal_comes_through_where_it_is_allowed() -> None:
     assert done == []
 
 
-def test_an_error_on_its_way_is_not_replaced_by_a_signal() -> None:
+def test_an_error_on_its_way_is_not_replaced_by_a_signal_that_comes_after_it() -> None:
+    """A worker goes on after an error, and must not forget that it was asked to leave."""
     with pytest.raises(MeterError), held():
         stop()
         raise MeterError
+    with pytest.raises(InterruptedMeasurementError):
+        interrupts.raise_pending()
+    interrupts.raise_pending()
+    with pytest.raises(MeterError), held():
+        stop()
+        raise MeterError
+    with pytest.raises(InterruptedMeasurementError), held():
+        raise AssertionError
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:

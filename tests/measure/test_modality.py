@@ -10,7 +10,6 @@ import pytest
 from nic_energy.config import project_root, read_networks, resolve
 from nic_energy.errors import DeviceError, MeasurementError, MeterError, MismatchError
 from nic_energy.measure import idle as idle_module
-from nic_energy.measure import modality as modality_module
 from nic_energy.measure import workshop as workshop_module
 from nic_energy.measure.device import LoadedModality, LoadRequest
 from nic_energy.measure.idle import IdleRequest, measure_idle
@@ -264,7 +263,7 @@ def test_who_waits_for_the_device_has_not_opened_it(
         raise DeviceError(f"device {uuid}: another measurement has held it")
 
     monkeypatch.setattr(workshop_module, "open_backend", opened)
-    monkeypatch.setattr(modality_module, "device_lock", busy)
+    monkeypatch.setattr("nic_energy.measure.modality.device_lock", busy)
     with pytest.raises(DeviceError, match="TEST-1: another measurement has held it"):
         measure_modality(request(tmp_path))
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator
 
+from nic_energy import interrupts
 from nic_energy.errors import (
     ConfigError,
     InterruptedMeasurementError,
@@ -175,6 +176,7 @@ class Worker:
         except NicEnergyError as error:
             self._workshop.failed()
             send(connection, _error(error, error.exit_code))
+            interrupts.raise_pending()
         except InterruptedMeasurementError as error:
             send(connection, _error(error, error.exit_code))
             raise

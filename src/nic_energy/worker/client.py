@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from nic_energy.errors import MeterError, NicEnergyError
+from nic_energy import interrupts
+from nic_energy.errors import InterruptedMeasurementError, MeterError, NicEnergyError
 from nic_energy.files import link_or_copy
 from nic_energy.worker.registry import Address, address_of
 from nic_energy.worker.wire import Message, WorkerGoneError, connected, receive, send
@@ -55,7 +56,15 @@ def measure(options: dict[str, str]) -> int:
 
     Progress goes to the terminal's last line where there is a terminal, log lines to stderr.
     """
-    options = dict(options)
+    interrupts.install()
+    try:
+        return _measure(dict(options))
+    except InterruptedMeasurementError as stopped:
+        print(f"nic-energy: {stopped}", file=sys.stderr)  # noqa: T201
+        return stopped.exit_code
+
+
+def _measure(options: dict[str, str]) -> int:
     root = Path.cwd()
     address = address_of(
         options.pop("worker"), options.get("digest", ""), _device_uuid(options["idle"]), root
@@ -113,7 +122,8 @@ def _ask(address: Address, root: Path, options: dict[str, str]) -> int:
 
 
 def _finish(message: Message, options: dict[str, str]) -> int:
-    link_or_copy(Path(message["attempt"]), Path(options["output"]))
+    with interrupts.held():
+        link_or_copy(Path(message["attempt"]), Path(options["output"]))
     print(message["text"], flush=True)  # noqa: T201
     return 0
 
