@@ -21,6 +21,7 @@ include: "rules/reference.smk"
 include: "rules/measure.smk"
 include: "rules/complexity.smk"
 include: "rules/energy.smk"
+include: "rules/external.smk"
 include: "rules/models.smk"
 include: "rules/report.smk"
 
@@ -39,6 +40,7 @@ rule all:
         rules.fit_energy_models.output,
         rules.fit_complexity_models.output,
         rules.rank_networks.output,
+        external_meter_files(),
         figures(),
         rules.write_report.output,
 

@@ -105,6 +105,7 @@ rule write_report:
         slopes=rules.fit_complexity_models.output[0],
         ranking=rules.rank_networks.output[0],
         complexity=rules.count_macs.output.summary,
+        external_meter=external_meter_files(),
         figures=figures(),
     output:
         f"{RESULTS}/report.html",

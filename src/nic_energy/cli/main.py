@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nic_energy import __version__
+from nic_energy.cli.external import external_group
 from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import check_command, plan_command, show_command
 from nic_energy.cli.measuring import idle_command, measure_command, passport_command
@@ -61,5 +62,6 @@ for command in (
     plan_command,
     show_command,
     check_command,
+    external_group,
 ):
     main.add_command(command)
