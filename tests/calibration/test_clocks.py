@@ -142,7 +142,9 @@ def test_offset_and_drift_of_a_day_with_outliers() -> None:
     assert abs(clock.offset_s - 3601.7) < 4 * clock.offset_u_s < 0.005
     assert abs(clock.drift - 40e-6) < 4 * clock.drift_u < 2e-6
     assert clock.scatter_s == pytest.approx(0.02, rel=0.1)
-    assert clock.at(np.array([EPOCH]))[0] - EPOCH == pytest.approx(3601.7 - 40e-6 * time.mean(), abs=0.01)
+    assert clock.at(np.array([EPOCH]))[0] - EPOCH == pytest.approx(
+        3601.7 - 40e-6 * time.mean(), abs=0.01
+    )
 
 
 @pytest.mark.parametrize("step_s", [-0.4, 5.0])

@@ -65,9 +65,7 @@ def test_times(
     tmp_path: Path, stamps: tuple[str, str], form: str, zone: str | None, first: float
 ) -> None:
     text = "t,p\n" + "".join(f"{stamp},1\n" for stamp in stamps)
-    log = read(
-        tmp_path, text, time_column="t", time_format=form, time_zone=zone, power_column="p"
-    )
+    log = read(tmp_path, text, time_column="t", time_format=form, time_zone=zone, power_column="p")
     assert log.time_s[0] == pytest.approx(first, abs=1e-6)
 
 

@@ -20,7 +20,11 @@ MOST_POINTS = 100_000
 FINE_S = (0.05, 0.01)
 REACH_S = 1.5
 LONGEST_WINDOW_SHARE = 0.25
-WINDOWS_S = (0.0, *np.geomspace(0.02, 5.0, 60))
+WINDOW_STEP = 1.1
+WINDOWS_S = (0.0, *(0.02 * WINDOW_STEP ** np.arange(59)))
+"""Averaging windows to try, up to 5 s."""
+
+FRESH = 0.1
 UPDATES = 2.0
 """A column that looks back over more than so many of its updates averages."""
 
@@ -33,7 +37,7 @@ class ColumnComparison:
     """A column of a log against the reference, over what both know.
 
     `ratio` of its energy to the reference's, `ratio_u_clock` the standard uncertainty of that from
-    the clocks alone. `update_s` is the median time between new values. `correlation` is Pearson's r
+    the clocks alone. `update_s` is the time between new values. `correlation` is Pearson's r
     over time, earlier by half an update, which is the mean age of what the log shows;
     `averaged_correlation` that of the new values with the reference averaged over the `window_s`
     before them, under which they are most alike; `averages` says whether that is clearly longer
@@ -130,8 +134,10 @@ class _Points:
 
     @property
     def update_s(self) -> float:
-        """Median time between new values."""
-        return float(np.median(np.diff(self.time_s)))
+        """Time between new values, as short as a tenth of them are: where the power is steady, a
+        new value can be the same.
+        """
+        return float(np.quantile(np.diff(self.time_s), FRESH))
 
 
 def _points(log: PowerLog, column: str, record: PowerRecord) -> _Points:
@@ -148,21 +154,38 @@ def _points(log: PowerLog, column: str, record: PowerRecord) -> _Points:
 
 
 def _best(points: _Points, record: PowerRecord, meter: PowerRecord, about_s: float) -> _Fit:
-    """Offset and averaging window at which the meter explains the new values best."""
+    """Offset and averaging window at which the meter explains the new values best.
+
+    Searched by the window and the mean age of a value, half the window later than the offset: the
+    best of one hardly depends on the other.
+    """
     found = _Fit(about_s, 0.0, -1.0)
     windows = _windows(record, meter, about_s)
-    for step, reach, tried in (
-        (FINE_S[0], REACH_S, windows[::4]),
-        (FINE_S[1], 2 * FINE_S[0], windows),
-    ):
-        offsets = np.arange(found.offset_s - reach, found.offset_s + reach + step / 2, step)
-        for offset in offsets:
+    rough = windows[::4]
+    for step, reach in ((FINE_S[0], REACH_S), (FINE_S[1], 2 * FINE_S[0])):
+        tried = rough if step == FINE_S[0] else windows
+        found = _search(points, meter, found, step, reach, tried)
+    near = found.window_s * np.linspace(1 / WINDOW_STEP, WINDOW_STEP, 11)
+    return _search(points, meter, found, FINE_S[1], FINE_S[1], near.tolist())
+
+
+def _search(
+    points: _Points,
+    meter: PowerRecord,
+    found: _Fit,
+    step_s: float,
+    reach_s: float,
+    windows: Sequence[float],
+) -> _Fit:
+    middle = found.offset_s + found.window_s / 2
+    for late in np.arange(middle - reach_s, middle + reach_s + step_s / 2, step_s):
+        for window in windows:
+            offset = late - window / 2
             time = points.time_s - offset
             inside = (time >= meter.start_s) & (time <= meter.end_s)
-            for window in tried:
-                r = _correlation(points.power_w[inside], _before(meter, time[inside], window))
-                if r > found.correlation:
-                    found = _Fit(float(offset), float(window), r)
+            r = _correlation(points.power_w[inside], _before(meter, time[inside], window))
+            if r > found.correlation:
+                found = _Fit(float(offset), float(window), r)
     return found
 
 

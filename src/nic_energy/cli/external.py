@@ -137,7 +137,7 @@ def _print(log: "PowerLog", reference: "PowerLog", found: "LogComparison") -> No
             f"{each.reference_j:.1f}",
             f"{each.ratio:.4f}",
             f"{each.correlation:.4f}",
-            f"{each.window_s:.2g} s" if each.averages else "no",
+            f"{each.window_s:.3g} s" if each.averages else "no",
             f"{each.averaged_correlation:.5f}",
         )
     console.print(table)
@@ -148,5 +148,5 @@ def _print(log: "PowerLog", reference: "PowerLog", found: "LogComparison") -> No
 def _spoken(averages: bool, window_s: float, update_s: float) -> str:
     fresh = f"a new value every {update_s:.2g} s"
     if averages:
-        return f"is averaged: a moving average over about {window_s:.2g} s, {fresh}"
-    return f"is not averaged beyond its updates: {fresh}, over about {window_s:.2g} s"
+        return f"is averaged: a moving average over about {window_s:.3g} s, {fresh}"
+    return f"is not averaged beyond its updates: {fresh}, over about {window_s:.3g} s"

@@ -100,7 +100,9 @@ def _has_offset(texts: "pd.Series[str]") -> bool:
     return first.endswith(("Z", "z")) or "+" in first[10:] or "-" in first[10:]
 
 
-def _localised(stamps: "pd.Series[pd.Timestamp]", zone: ZoneInfo, where: Where) -> "pd.Series[pd.Timestamp]":
+def _localised(
+    stamps: "pd.Series[pd.Timestamp]", zone: ZoneInfo, where: Where
+) -> "pd.Series[pd.Timestamp]":
     try:
         return stamps.dt.tz_localize(zone, ambiguous="infer", nonexistent="raise")
     except ValueError as error:

@@ -73,5 +73,5 @@ def _label(column: str, found: LogComparison) -> str:
         for each in found.columns
         if (each.energy_j, each.correlation) == (own.energy_j, own.correlation)
     ]
-    averaged = f", averages over about {own.window_s:.2g} s" if own.averages else ""
+    averaged = f", averages over about {own.window_s:.3g} s" if own.averages else ""
     return f"{', '.join(same)}:\nenergy {own.ratio:.3f} of the reference's{averaged}"

@@ -67,7 +67,7 @@ def fit_line(
     y: FloatArray,
     x_variance: FloatArray,
     y_variance: FloatArray,
-    wanders: Axis,
+    wanders: Axis | None,
 ) -> FittedLine:
     """Fit a line through points.
 
@@ -75,7 +75,7 @@ def fit_line(
         time_s: when each point was taken, shape (n,).
         x, y: the points, shape (n,).
         x_variance, y_variance: of each point on its own, shape (n,).
-        wanders: the axis whose wander is looked for.
+        wanders: the axis whose wander is looked for; None takes the points as independent.
 
     Raises:
         ValueError: fewer than four points, or all have the same x.
@@ -86,9 +86,11 @@ def fit_line(
     time, x, y = time_s[order], x[order], y[order]
     x_variance, y_variance = x_variance[order], y_variance[order]
     slope = float(np.std(y) / np.std(x) * np.sign(np.corrcoef(x, y)[0, 1]))
+    size, scale_s = 0.0, _scales(time)[0]
     for _ in range(ROUNDS):
         own = _floored(y_variance + slope**2 * x_variance)
-        size, scale_s = _wander(time, x, y, own)
+        if wanders is not None:
+            size, scale_s = _wander(time, x, y, own, size, scale_s)
         per_slope = size / slope**2 if wanders == "x" else size
 
         def covariance(b: float, per: float = per_slope, s: float = scale_s) -> _Covariance:
@@ -103,7 +105,7 @@ def fit_line(
     own = _floored(y_variance + slope**2 * x_variance)
     return replace(
         line,
-        wander=Wander(wanders, per_slope**0.5, scale_s),
+        wander=Wander(wanders or "y", per_slope**0.5, scale_s),
         degrees_of_freedom=_degrees(time, x, y, own, size, scale_s),
     )
 
@@ -143,8 +145,19 @@ class _Covariance:
         return np.asarray(scaled - (inner.T / self._own).T)
 
 
-def _wander(time: FloatArray, x: FloatArray, y: FloatArray, own: FloatArray) -> tuple[float, float]:
-    """(variance, correlation time) of the residuals' wander, by restricted maximum likelihood."""
+def _wander(
+    time: FloatArray,
+    x: FloatArray,
+    y: FloatArray,
+    own: FloatArray,
+    size: float,
+    scale_s: float,
+) -> tuple[float, float]:
+    """(variance, correlation time) of the residuals' wander, by restricted maximum likelihood.
+
+    Args:
+        size, scale_s: those to begin with; of a size of 0 those of a grid that fit best.
+    """
     design = np.column_stack([np.ones_like(x), x, y])
     residual = y - np.polyval(np.polyfit(x, y, 1), x)
     most = 10 * float(residual @ residual) / len(x)
@@ -160,11 +173,15 @@ def _wander(time: FloatArray, x: FloatArray, y: FloatArray, own: FloatArray) -> 
         size, scale_s = np.exp(logs)
         return _deviance(_Covariance(time, own, float(size), float(scale_s)), design)
 
-    starts = [
-        (log_size, log_scale)
-        for log_size in np.log(most * np.array([1e-3, 1e-2, 0.1]))
-        for log_scale in np.linspace(*bounds[1], CORRELATION_TIMES)
-    ]
+    starts = (
+        [(math.log(size), math.log(scale_s))]
+        if size > 0
+        else [
+            (log_size, log_scale)
+            for log_size in np.log(most * np.array([1e-3, 1e-2, 0.1]))
+            for log_scale in np.linspace(*bounds[1], CORRELATION_TIMES)
+        ]
+    )
     begin = min(starts, key=lambda logs: deviance(np.array(logs)))
     found = optimize.minimize(deviance, begin, method="Nelder-Mead", bounds=bounds,
                               options={"xatol": 1e-3, "fatol": 1e-4})  # fmt: skip
