@@ -14,6 +14,7 @@ PAGES = {
     "table2": "simulated_campaign.md",
     "sampler": "sampler.md",
     "coverage": "coverage.md",
+    "external": "external_meter.md",
 }
 MINUTES = {
     "stopping": 1,
@@ -22,6 +23,7 @@ MINUTES = {
     "table2": 10,
     "sampler": 3,
     "coverage": 30,
+    "external": 8,
 }
 """Roughly, on two cores."""
 

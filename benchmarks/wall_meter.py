@@ -102,28 +102,30 @@ OPTIONS = {
 """The log as the key `external_meter` describes it."""
 
 
+def _parts(
+    gpus: Sequence[VirtualGpu], time_s: FloatArray
+) -> Iterator[tuple[VirtualGpu, slice, float]]:
+    """(GPU, which of the times lie in its opening, true energy of all before it)."""
+    edges = np.searchsorted(time_s, [gpu.timeline.start_s for gpu in gpus[1:]])
+    bounds = [0, *edges.tolist(), len(time_s)]
+    before = 0.0
+    for gpu, first, last in zip(gpus, bounds, bounds[1:], strict=False):
+        yield gpu, slice(first, last), before
+        before += gpu.true_energy_j(gpu.timeline.start_s, gpu.now())
+
+
 def _energy_j(gpus: Sequence[VirtualGpu], time_s: FloatArray) -> FloatArray:
-    """True energy of the board at times; before the first opening it was at rest."""
-    total, sofar = np.zeros(len(time_s)), 0.0
-    for number, gpu in enumerate(gpus):
-        begin, end = gpu.timeline.start_s, gpu.now()
-        since = time_s if number == 0 else np.maximum(time_s, begin)
-        until = since if number == len(gpus) - 1 else np.minimum(since, end)
-        total = np.where(time_s >= begin, sofar, total) if number else total
-        inside = (time_s >= begin) | (number == 0)
-        total = np.where(inside, sofar + gpu.energy_j(until), total)
-        sofar += gpu.true_energy_j(begin, end)
-    return total
+    """True energy of the board at times, ascending; before the first opening it was at rest."""
+    energy = [before + gpu.energy_j(time_s[part]) for gpu, part, before in _parts(gpus, time_s)]
+    return np.concatenate(energy)
 
 
 def _loaded_s(gpus: Sequence[VirtualGpu], time_s: FloatArray) -> FloatArray:
     """For how long a load had run up to times, to a cell of the meter."""
-    loaded = np.zeros(len(time_s))
-    for gpu in gpus:
-        inside = (time_s >= gpu.timeline.start_s) & (time_s < gpu.now())
-        loaded[inside] = gpu.timeline.loaded(time_s[inside])
-    steps = np.diff(time_s, prepend=time_s[0])
-    return np.cumsum(loaded * steps)
+    loaded = np.concatenate(
+        [gpu.timeline.loaded(time_s[part]) for gpu, part, _ in _parts(gpus, time_s)]
+    )
+    return np.cumsum(loaded * np.diff(time_s, prepend=time_s[0]))
 
 
 def _wander(time_s: FloatArray, scale_s: float, random: np.random.Generator) -> FloatArray:

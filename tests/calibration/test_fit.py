@@ -48,9 +48,7 @@ def campaign(
             )
         )  # fmt: skip
         external.append(
-            External(
-                host_w + true + METER_W * random.standard_normal(WINDOWS), 0.8 * host_w + idle
-            )
+            External(host_w + true + METER_W * random.standard_normal(WINDOWS), 0.8 * host_w + idle)
         )
     return runs, external
 

@@ -66,6 +66,20 @@ def test_a_step_over_an_edge_gives_way_to_its_neighbour_inside() -> None:
     assert np.isnan(record.steady_w(array(-4, 5), array(1, 12))).all()
 
 
+def test_where_the_load_went_on_beyond_an_edge_its_step_counts() -> None:
+    # The load alternates between 50 and 150 W from -1 to 6 s, in executions of 1 s.
+    nodes = np.arange(-2.75, 8, 0.5)
+    middle = (nodes[1:] + nodes[:-1]) / 2
+    power = np.where((middle + 0.25) % 1 < 0.5, 150.0, 50.0)
+    record = of_means(nodes, np.where((nodes[:-1] > -1) & (nodes[1:] < 6), power, 0.0))
+    whole = record.mean_w(array(0), array(5))[0]
+    assert record.steady_w(array(0), array(5), 1.0, 1.0)[0] == pytest.approx(whole)
+    assert record.steady_w(array(0), array(5), 0.0, 0.0)[0] != pytest.approx(whole, abs=1)
+    assert record.steady_w(array(0), array(5), 0.2, 0.2)[0] == pytest.approx(
+        record.steady_w(array(0), array(5))[0]
+    )
+
+
 def test_steady_power_is_not_known_over_a_gap() -> None:
     record = of_means(np.arange(0, 11, 1.0), np.where(np.arange(10) == 4, np.nan, 5.0))
     found = record.steady_w(array(0.5, 5.5), array(9.5, 9.5))

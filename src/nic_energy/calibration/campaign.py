@@ -79,7 +79,8 @@ def external_side(run: Run, meter: PowerRecord, clock: Clock, later_s: float = 0
     """The meter's mean powers over a run's windows and idles."""
 
     def mean(spans: Spans) -> FloatArray:
-        return meter.steady_w(clock.at(spans.start_s) + later_s, clock.at(spans.end_s) + later_s)
+        start, end = (clock.at(at) + later_s for at in (spans.start_s, spans.end_s))
+        return meter.steady_w(start, end, spans.before_s, spans.after_s)
 
     return External(mean(run.windows), mean(run.idle))
 

@@ -123,10 +123,9 @@ def _correlation(
     known = np.isfinite(power)
     if known.sum() < LEAST_INTERVALS:
         return -1.0
-    x, y = power[known], meter_w[known]
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return -1.0
-    return float(np.corrcoef(x, y)[0, 1])
+    x, y = power[known] - power[known].mean(), meter_w[known] - meter_w[known].mean()
+    scale = math.sqrt(float(x @ x) * float(y @ y))
+    return float(x @ y) / scale if scale > 0 else -1.0
 
 
 def _peak(offsets: FloatArray, r: FloatArray, best: int) -> float:

@@ -28,8 +28,8 @@ LEAST_VARIANCE = 1e-6
 ROUNDS = 3
 LEVEL = 0.95
 WANDERS: dict[Sees, Axis] = {"board": "y", "machine": "x"}
-"""Whose slow wander the residuals are put down to: that of the rest of the machine, or the
-sensor's."""
+"""Whose slow wander the residuals are put down to: that of the rest of the machine, which is far
+larger than a sensor's; or, where there is no such rest, the sensor's, which is a guess."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def fit_gain(
     spread = _within(runs, external)
     wanders = WANDERS[meter.sees]
     line, imprecision = _line(points, spread, wanders, meter.name)
-    other, _ = _line(points, spread, "y" if wanders == "x" else "x", meter.name)
+    other = _line(points, spread, "x", meter.name)[0] if meter.sees == "board" else line
     moved = [
         _plain_line(_used(run_points(runs, each), idle_points(runs, each), meter.sees))
         for each in (shifted(-clock_u_s), shifted(clock_u_s))

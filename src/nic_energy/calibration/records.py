@@ -37,9 +37,10 @@ class PowerRecord:
     def __init__(self, time_s: FloatArray, first_w: FloatArray, last_w: FloatArray) -> None:
         self.time_s, self._first, self._last = time_s, first_w, last_w
         self._steps = np.diff(time_s)
-        mean = (first_w + last_w) / 2
-        known = np.isfinite(mean)
-        self._energy = _summed(np.where(known, mean * self._steps, 0.0))
+        self._mean = (first_w + last_w) / 2
+        self._slope = (last_w - first_w) / self._steps
+        known = np.isfinite(self._mean)
+        self._energy = _summed(np.where(known, self._mean * self._steps, 0.0))
         self._known = _summed(known * self._steps)
 
     @property
@@ -70,17 +71,15 @@ class PowerRecord:
         """Energy from the first node to times in J, gaps left out; constant beyond the ends."""
         index = self._index(time_s)
         since = np.clip(time_s - self.time_s[index], 0.0, self._steps[index])
-        slope = (self._last[index] - self._first[index]) / self._steps[index]
-        part = np.nan_to_num(self._first[index] * since + slope * since**2 / 2)
-        return np.asarray(self._energy[index] + part)
+        part = since * (self._first[index] + self._slope[index] * since / 2)
+        return np.asarray(self._energy[index] + np.where(np.isfinite(part), part, 0.0))
 
     def power_w(self, time_s: FloatArray) -> FloatArray:
         """Power at times; NaN where it is not known."""
         index = self._index(time_s)
         since = time_s - self.time_s[index]
-        slope = (self._last[index] - self._first[index]) / self._steps[index]
         inside = (time_s >= self.start_s) & (time_s <= self.end_s)
-        return np.asarray(np.where(inside, self._first[index] + slope * since, np.nan))
+        return np.asarray(np.where(inside, self._first[index] + self._slope[index] * since, np.nan))
 
     def covered_s(self, start_s: FloatArray, end_s: FloatArray) -> FloatArray:
         """For how long between two times the power is known."""
@@ -94,26 +93,45 @@ class PowerRecord:
         mean = (self.energy_j(end_s) - self.energy_j(start_s)) / lasted
         return np.asarray(np.where(whole, mean, np.nan))
 
-    def steady_w(self, start_s: FloatArray, end_s: FloatArray) -> FloatArray:
-        """Mean power between two times during which the load was steady, from nothing but what
-        lies between them.
+    def steady_w(
+        self,
+        start_s: FloatArray,
+        end_s: FloatArray,
+        before_s: float = 0.0,
+        after_s: float = 0.0,
+    ) -> FloatArray:
+        """Mean power between two times, of a load that began `before_s` earlier and went on for
+        `after_s`.
 
-        A step that reaches over an edge holds what was beyond it; the step next to it stands in.
-        NaN where fewer than two whole steps lie inside, or not all of them are known.
+        A step that reaches over an edge to where there was no load is no measure of it; the step
+        next to it inside stands in. NaN where fewer than two whole steps lie inside, or not all
+        are known.
         """
         first = np.searchsorted(self.time_s, start_s, side="left")
         last = np.searchsorted(self.time_s, end_s, side="right") - 1
         usable = (last - first >= LEAST_STEPS) & (self.time_s[0] <= start_s)
         usable &= self.time_s[-1] >= end_s
-        first, last = np.where(usable, first, 0), np.where(usable, last, LEAST_STEPS)
-        last = np.minimum(last, len(self._steps))
+        first = np.where(usable, first, 0)
+        last = np.where(usable, last, min(LEAST_STEPS, len(self._steps)))
         begin, end = self.time_s[first], self.time_s[last]
         usable &= self._known[last] - self._known[first] >= KNOWN_SHARE * (end - begin)
-        means = (self._first + self._last) / 2
+        head = self._edge(first, np.maximum(first - 1, 0), start_s - before_s)
+        beyond = np.minimum(last, len(self._steps) - 1)
+        tail = self._edge(last - 1, beyond, -end_s - after_s)
         energy = self._energy[last] - self._energy[first]
-        energy = energy + (begin - start_s) * means[first] + (end_s - end) * means[last - 1]
+        energy = energy + (begin - start_s) * head + (end_s - end) * tail
         lasted = np.maximum(end_s - start_s, 1e-12)
         return np.asarray(np.where(usable, energy / lasted, np.nan))
+
+    def _edge(
+        self, inside: npt.NDArray[np.int64], over: npt.NDArray[np.int64], limit_s: FloatArray
+    ) -> FloatArray:
+        """Mean power of the steps over an edge where they end within the load, else of those
+        inside. `limit_s`: where the load began; less where it ended.
+        """
+        reaches = np.where(over < inside, self.time_s[over], -self.time_s[over + 1])
+        fits = (reaches >= limit_s) & np.isfinite(self._mean[over])
+        return np.asarray(np.where(fits, self._mean[over], self._mean[inside]))
 
     def _index(self, time_s: FloatArray) -> npt.NDArray[np.int64]:
         after = np.searchsorted(self.time_s, time_s, side="right")

@@ -8,7 +8,7 @@ was set in mid-campaign has no step here.
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,9 @@ THIN_S = 0.5
 
 IDLE_PHASES = ("idle_context", "idle_paired")
 IDLE_MARGIN_S = 0.2
+RUN_ON_SAMPLES = 2.0
+"""After a window the load runs on for at least so many samples."""
+
 REPORT_S = 10.0
 
 
@@ -35,13 +38,16 @@ class Spans:
     """Stretches of time and the sensor's mean power in them, uncalibrated.
 
     `start_s` and `end_s` are host times (Unix), `power_w` what the estimator makes of them, shapes
-    (n,); `executions` in each, 0 at idle.
+    (n,); `executions` in each, 0 at idle. The same went on for `before_s` before and `after_s`
+    after each.
     """
 
     start_s: FloatArray
     end_s: FloatArray
     power_w: FloatArray
     executions: FloatArray
+    before_s: float = 0.0
+    after_s: float = 0.0
 
     @property
     def duration_s(self) -> FloatArray:
@@ -166,7 +172,12 @@ def _windows(path: Path, trace: Trace, column: str, estimator: EstimatorName) ->
         energy = energies[estimator]
         power = energy.energy_gross_j / energy.duration_s
         rows.append((window.start_s, window.end_s, power, float(window.executions)))
-    return _spans(rows)
+    lead_ins = [m.end_s - m.start_s for m in trace.meta.intervals if m.phase == "lead_in"]
+    return replace(
+        _spans(rows),
+        before_s=min(lead_ins, default=0.0),
+        after_s=RUN_ON_SAMPLES / trace.meta.sampling_hz,
+    )
 
 
 def _idle(trace: Trace, record: PowerRecord, averaging_s: float) -> Spans:
@@ -187,11 +198,8 @@ def _spans(rows: Sequence[tuple[float, ...]]) -> Spans:
 
 
 def _in_host_time(run: Run, epoch_s: float) -> Run:
-    return Run(
-        run.path, run.setup, run.source, run.session, run.modality,
-        _later(run.windows, epoch_s), _later(run.idle, epoch_s),
-    )  # fmt: skip
+    return replace(run, windows=_later(run.windows, epoch_s), idle=_later(run.idle, epoch_s))
 
 
 def _later(spans: Spans, seconds: float) -> Spans:
-    return Spans(spans.start_s + seconds, spans.end_s + seconds, spans.power_w, spans.executions)
+    return replace(spans, start_s=spans.start_s + seconds, end_s=spans.end_s + seconds)

@@ -22,7 +22,7 @@ from nic_energy.traces import read_trace
 
 log = logging.getLogger(__name__)
 
-MOST_STRETCHES = 300
+MOST_STRETCHES = 150
 """So many traces, evenly spread, tell the clock well enough."""
 
 SENSOR = "the campaign"
