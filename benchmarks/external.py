@@ -21,6 +21,7 @@ from benchmarks.metered import (
     METER_PERCENT,
     METER_W,
     METERS,
+    PLACES,
     POWERS_W,
     Campaign,
     Truth,
@@ -57,7 +58,6 @@ SMALL: dict[str, Any] = {
 SMALL_PERIOD_S = 0.1
 BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
 RTX = ("tests/data/rtx3090/nvidia_smi.csv", "tests/data/rtx3090/external_meter.csv")
-NAMES: Mapping[Sees, str] = {"board": "at the board", "machine": "at the plug"}
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def virtual() -> str:
             markdown(
                 ["meter", *(f"u of the gain: {name}" for name in board["gain"]["components"])],
                 [
-                    [NAMES[sees], *(f"{100 * u / each.true.gain:.3f} %" for u in _parts(each))]
+                    [PLACES[sees], *(f"{100 * u / each.true.gain:.3f} %" for u in _parts(each))]
                     for sees, each in found.items()
                 ],
             ),
@@ -173,14 +173,14 @@ def _row(sees: Sees, found: Found) -> list[str]:
     gain, offset, clock = summary["gain"], summary["offset_w"], summary["clock"]
     low, high = summary["pearson_r_power_95"]
     return [
-        NAMES[sees],
+        PLACES[sees],
         f"{true.gain:.4f}",
         f"{gain['value']:.4f} ± {gain['expanded_95']:.4f}{_missed(gain, true.gain)}",
-        f"{true.offset_w:+.2f}",
-        f"{offset['value']:+.2f} ± {offset['expanded_95']:.2f}{_missed(offset, true.offset_w)}",
-        f"{_expected_r(found):.4f}",
-        f"{summary['pearson_r_power']:.4f} ({low:.4f} to {high:.4f})",
-        f"{summary['pearson_r_energy']:.4f}",
+        f"{true.offset_w:.2f}",
+        f"{offset['value']:.2f} ± {offset['expanded_95']:.2f}{_missed(offset, true.offset_w)}",
+        f"{_expected_r(found):.5f}",
+        f"{summary['pearson_r_power']:.5f} ({low:.5f} to {high:.5f})",
+        f"{summary['pearson_r_energy']:.5f}",
         f"{clock['time_zone_s'] / 3600:+g}",
         f"{1e6 * meter.drift:.1f}",
         f"{clock['drift_ppm']:.2f} ± {clock['drift_u_ppm']:.2f}",
@@ -203,7 +203,7 @@ TEXT = """
 
 **Simulated.** {runs} runs ({windows} windows, {hours:.0f} h on the virtual clock) by the paper's protocol on the virtual Turing GPU, all 44 network-quality pairs on ten
 images, with dynamic powers from {low} to {high} W (another spread gives another uncertainty). Beside it stand two virtual meters that see the GPU's true power, with means over 0.5 s, time stamps in local
-time, and a clock that is off and drifts: one at the board, one at the plug, behind a power supply of {plug.efficiency:.0%} efficiency and with a host of {plug.host_w:g} W (and {plug.host_load_w:g} W more under load) whose power
+time, and a clock that is off and drifts: one at the board, one at the plug, behind a power supply of {plug.efficiency:g} efficiency and with a host of {plug.host_w:g} W (and {plug.host_load_w:g} W more under load) whose power
 wanders by {plug.wander_w:g} W over {plug.wander_s:g} s. Each meter is wrong by a gain and an offset of its own, drawn with the standard uncertainties that it states ({percent:g} %, {watt:g} W). Seed {seed}.
 
 *True* is the sensor's gain times the efficiency, and its offset less that times the host's power under load. The expected r is what the host's wander
@@ -218,7 +218,7 @@ def coverage() -> str:
         with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             outcomes = list(pool.map(_small, [gpu] * SMALL_CAMPAIGNS, range(SMALL_CAMPAIGNS)))
         for sees in METERS:
-            rows.append([gpu, NAMES[sees], *_summary([each[sees] for each in outcomes])])
+            rows.append([gpu, PLACES[sees], *_summary([each[sees] for each in outcomes])])
         print(f"  external: {gpu} done", flush=True)
     head = [
         "preset", "meter", "campaigns", "gain held (%)", "median U (%)", "offset held (%)", "median U (W)",

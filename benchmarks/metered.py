@@ -34,6 +34,7 @@ BOARD = WallMeter()
 PLUG = WallMeter(
     efficiency=0.9, host_w=55.0, host_load_w=12.0, wander_w=1.5, wander_s=600.0, drift=60e-6
 )
+PLACES: Mapping[Sees, str] = {"board": "at the board", "machine": "at the plug"}
 METERS: Mapping[Sees, WallMeter] = {"board": BOARD, "machine": PLUG}
 
 
@@ -113,7 +114,7 @@ def compared(
         **changes,
     )
     write_log(path, meter, campaign.gpus, seed)
-    spec = MeterSpec(f"virtual meter, {sees}", sees, METER_PERCENT, METER_W)
+    spec = MeterSpec(f"the virtual meter {PLACES[sees]}", sees, METER_PERCENT, METER_W)
     return compare_campaign(campaign.energy, request(campaign, path, spec)), meter
 
 

@@ -133,7 +133,7 @@ def test_too_few_runs_and_runs_of_one_power() -> None:
     runs, external = campaign(6)
     for each in external:
         each.windows_w[:] = 100.0
-    with pytest.raises(InputError, match="plug: a line needs .* different power"):
+    with pytest.raises(InputError, match=r"plug: a line needs .* different power"):
         fitted(runs, external, MeterSpec("plug", "machine"))
 
 

@@ -75,7 +75,7 @@ def made_up(time: FloatArray, power: FloatArray, **columns: FloatArray) -> Power
 def square(time: FloatArray) -> FloatArray:
     edges = np.cumsum(np.random.default_rng(1).uniform(4, 9, 20))
     noise = np.random.default_rng(2).normal(0, 0.1, len(time))
-    return np.where(np.searchsorted(edges, time) % 2, 200.0, 50.0) + noise
+    return np.asarray(np.where(np.searchsorted(edges, time) % 2, 200.0, 50.0) + noise)
 
 
 @pytest.mark.parametrize("window_s", [0.5, 2.0])

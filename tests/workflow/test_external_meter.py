@@ -1,4 +1,4 @@
-"""An external meter's log in the workflow: compared, drawn, reported, and never a reason to measure."""
+"""An external meter's log in the workflow: compared, drawn, reported, never a reason to measure."""
 
 import json
 from pathlib import Path

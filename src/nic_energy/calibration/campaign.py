@@ -72,7 +72,9 @@ def compare_campaign(energy: pd.DataFrame, request: Request) -> Comparison:
     external = shifted(0.0)
     fit = fit_gain(side.runs, external, shifted, clock.uncertainty_s, request.meter)
     table = _table(side.runs, external, fit, energy, request.calibration)
-    return Comparison(table, _summary(table, fit, coarse, clock, request))
+    columns = sorted({str(name) for name in energy["power_field"].dropna()})
+    summary = _summary(table, fit, coarse, clock, request)
+    return Comparison(table, {**summary, "power_field": ", ".join(columns)})
 
 
 def external_side(run: Run, meter: PowerRecord, clock: Clock, later_s: float = 0.0) -> External:
@@ -186,7 +188,6 @@ def _summary(
         "sees": meter.sees,
         "log": [str(path) for path in request.log.paths],
         "column": request.log.name(request.column),
-        "power_field": request.power_field,
         "estimator": request.estimator,
         "runs": fit.runs,
         "runs_not_covered": int((table["windows"] == 0).sum()),

@@ -20,6 +20,7 @@ from nic_energy.figures.style import (
     RULES,
     note_source,
 )
+from nic_energy.vocabulary import LEVELS
 
 HEIGHT_IN = 5.4
 LIMIT = 1.96
@@ -57,8 +58,8 @@ def plot(runs: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
 
 def _scatter(axes: Axes, rows: pd.DataFrame, summary: Mapping[str, Any]) -> None:
     gain, offset = summary["gain"], summary["offset_w"]
-    for level, points in rows.groupby("level"):
-        _points(axes, points["meter_power_w"], points["sensor_power_w"], str(level), label=True)
+    for level, points in _by_level(rows):
+        _points(axes, points["meter_power_w"], points["sensor_power_w"], level, label=True)
     columns = ["meter_power_w"]
     if summary["sees"] == "board":
         axes.plot(
@@ -70,9 +71,9 @@ def _scatter(axes: Axes, rows: pd.DataFrame, summary: Mapping[str, Any]) -> None
     axes.plot(ends, gain["value"] * ends + offset["value"], color=BLACK, linewidth=0.9)
     axes.set_ylabel("Sensor (W)")
     axes.set_title(
-        f"gain {gain['value']:.4f}, U = {gain['expanded_95']:.2g}; "
+        f"gain {gain['value']:.4f}, U = {gain['expanded_95']:.2g}\n"
         f"offset {offset['value']:+.2f} W, U = {offset['expanded_95']:.2g} W\n"
-        f"r = {summary['pearson_r_power']:.5f} over {summary['runs']} runs",
+        f"r = {summary['pearson_r_power']:.5f} over {summary['runs']} runs".replace("-", "−"),
         loc="left",
     )
     axes.legend(frameon=False, loc="upper left", handlelength=1.0)
@@ -81,14 +82,20 @@ def _scatter(axes: Axes, rows: pd.DataFrame, summary: Mapping[str, Any]) -> None
 def _residuals(
     axes: Axes, rows: pd.DataFrame, place: "pd.Series[float]", summary: Mapping[str, Any]
 ) -> None:
-    for level, points in rows.groupby("level"):
-        _points(axes, place[points.index], points["residual_w"], str(level))
+    for level, points in _by_level(rows):
+        _points(axes, place[points.index], points["residual_w"], level)
     axes.axhline(0.0, color=BLACK, linewidth=0.9)
     for side in (-1, 1):
         axes.axhline(
             side * LIMIT * summary["residual_std_w"], color=RED, linewidth=0.7, linestyle="--"
         )
     axes.set_ylabel("Sensor less line (W)")
+
+
+def _by_level(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    groups = [(str(level), points) for level, points in rows.groupby("level")]
+    order = [*LEVELS, *(level for level, _ in groups if level not in LEVELS)]
+    return sorted(groups, key=lambda group: order.index(group[0]))
 
 
 def _points(

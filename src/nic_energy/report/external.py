@@ -22,7 +22,8 @@ def external_sentences(summary: Mapping[str, Any] | None) -> list[str]:
     found = [
         f"Against {summary['meter']}, which {SEES[summary['sees']]}, over {summary['runs']} runs "
         f"({summary['windows']} windows): sensor = "
-        f"{plus_minus(gain['value'], gain['expanded_95'])} × meter {_signed(offset)} W (expanded uncertainties, 95 %).",
+        f"{plus_minus(gain['value'], gain['expanded_95'])} × meter {_signed(offset)} W "
+        "(expanded uncertainties, 95 %).",
         f"Correlation of the mean powers of the runs: r = {summary['pearson_r_power']:.5f} "
         f"({low:.5f} to {high:.5f}); of the gross energies of their windows: "
         f"{summary['pearson_r_energy']:.5f}.",
