@@ -22,6 +22,7 @@ include: "rules/reference.smk"
 include: "rules/measure.smk"
 include: "rules/complexity.smk"
 include: "rules/energy.smk"
+include: "rules/external.smk"
 include: "rules/models.smk"
 include: "rules/report.smk"
 include: "rules/compare.smk"
@@ -48,6 +49,7 @@ rule all:
         rules.validate_energy_models.output,
         rules.compare_models.output,
         rules.fit_joint_model.output,
+        external_meter_files(),
         figures,
         rules.write_report.output,
 

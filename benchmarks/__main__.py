@@ -18,6 +18,7 @@ PAGES = {
     "coverage": "coverage.md",
     "joint": "joint_model.md",
     "validation": "validation_simulated.md",
+    "external": "external_meter.md",
 }
 MINUTES = {
     "stopping": 1,
@@ -30,6 +31,7 @@ MINUTES = {
     "coverage": 30,
     "joint": 5,
     "validation": 3,
+    "external": 8,
 }
 """Roughly, on two cores."""
 

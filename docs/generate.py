@@ -44,7 +44,7 @@ def _rows(schema: dict[str, Any], prefix: str) -> list[str]:
             default = "all networks, all quality levels"
         rows.append(f"| `{name}` | {_allowed(rule)} | {default} | {rule['description']} |")
         if inner:
-            step = "." if rule.get("type") == "object" else "[]."
+            step = "." if "properties" in rule else "[]."
             rows.extend(_rows({"properties": inner}, f"{name}{step}"))
     return rows
 
@@ -59,7 +59,7 @@ def _allowed(rule: dict[str, Any]) -> str:
     if "const" in rule:
         return f"`{rule['const']}`"
     if "enum" in rule:
-        return ", ".join(f"`{value}`" for value in rule["enum"])
+        return ", ".join(f"`{'null' if value is None else value}`" for value in rule["enum"])
     kinds = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
     words = " or ".join("mapping" if kind == "object" else kind for kind in kinds)
     for key, sign in (

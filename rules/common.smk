@@ -18,11 +18,15 @@ from nic_energy.campaign import (
 )
 from nic_energy.config import resolve
 from nic_energy.errors import ConfigError
+from nic_energy.external import layout_of
 from nic_energy.files import canonical_json, digest_of
 from nic_energy.images.index import read_index
 
 try:
     CAMPAIGN = resolve(config)
+    EXTERNAL_METER = CAMPAIGN.document["external_meter"]
+    if EXTERNAL_METER:
+        layout_of(EXTERNAL_METER)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -147,6 +151,19 @@ def passport_of_modality(wildcards):
     return reference_of_modality(wildcards, PASSPORT) if CAMPAIGN.passport else []
 
 
+def meter_logs():
+    """The log of the external meter: its parts."""
+    path = EXTERNAL_METER["path"] if EXTERNAL_METER else []
+    return [path] if isinstance(path, str) else path
+
+
+def external_meter_files():
+    """What compares the sensor with an external meter, where there is one."""
+    if not EXTERNAL_METER:
+        return []
+    return [f"{RESULTS}/external_meter.csv", f"{RESULTS}/external_meter.json"]
+
+
 def shown_networks():
     """Networks with a figure of their own: those of the campaign, or of the table brought along."""
     if MEASURED:
@@ -159,6 +176,7 @@ def figures(wildcards):
     names = ["power_trace", "idle_drift", "uncertainty_budget"] if MEASURED else []
     names += [f"energy_over_pixels_{network}" for network in shown_networks()]
     names += ["residuals", "slope_over_mac", "predictor_correlations", "joint_model"]
+    names += ["external_meter"] if EXTERNAL_METER else []
     return [f"{RESULTS}/figures/{name}.svg" for name in names]
 
 

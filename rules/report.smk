@@ -188,6 +188,7 @@ rule write_report:
         regressions=rules.compare_models.output,
         joint=rules.fit_joint_model.output,
         complexity=rules.count_macs.output.summary,
+        external_meter=external_meter_files(),
         figures=figures,
     output:
         f"{RESULTS}/report.html",

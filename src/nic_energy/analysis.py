@@ -1,4 +1,6 @@
-"""From the configuration and what lies under results/ to the tables."""
+"""From the configuration and what lies under results/ to the tables, and to the comparison
+with an external meter.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -8,12 +10,15 @@ from typing import Any, cast
 import pandas as pd
 
 from nic_energy import tables
-from nic_energy.campaign import keys, setup_folder
+from nic_energy.calibration.campaign import Comparison, Request, compare_campaign
+from nic_energy.calibration.fit import MeterSpec
+from nic_energy.campaign import keys, setup_folder, trace_path
 from nic_energy.config import Config, project_root
 from nic_energy.energy.build import Analysis, EnergyTables, build_energy
 from nic_energy.energy.estimates import Calibration
 from nic_energy.energy.table import from_table
-from nic_energy.errors import StoreError
+from nic_energy.errors import InputError, StoreError
+from nic_energy.external import layout_of, read_log
 from nic_energy.images.index import read_index
 from nic_energy.models import comparison, sizes
 from nic_energy.models.joint import joint_model, training_rows
@@ -189,6 +194,49 @@ def analysis_of(config: Config) -> Analysis:
         document["power_field"],
         cast(IdleKind, protocol.idle_kind),
         Calibration(**calibration) if calibration else None,
+    )
+
+
+def meter_comparison(config: Config, energy: Path) -> Comparison:
+    """The modalities of energy.csv against the log of the external meter.
+
+    Raises:
+        InputError: the log cannot be used, or energy.csv holds nothing to compare it with.
+    """
+    options, analysis = config.document["external_meter"], analysis_of(config)
+    rows = tables.read_csv(energy, tables.ENERGY_COLUMNS)
+    if rows.empty:
+        raise InputError(f"{energy}: holds no modality to compare the external meter with.")
+    layout = layout_of(options)
+    traces = [
+        trace_path(config.setup, row["part"], row["network"], int(row["quality"]), row["image"])
+        for row in rows.to_dict("records")
+    ]
+    request = Request(
+        read_log(log_paths(config), layout),
+        meter_of(options),
+        analysis.power_field,
+        analysis.estimator,
+        options["power_column"] or options["energy_column"],
+        analysis.calibration,
+        options["max_clock_s"],
+        layout.time_zone is None,
+        traces,
+    )
+    return compare_campaign(rows, request)
+
+
+def log_paths(config: Config) -> list[Path]:
+    """The log of the external meter: its parts."""
+    path = config.document["external_meter"]["path"]
+    return [Path(each) for each in ([path] if isinstance(path, str) else path)]
+
+
+def meter_of(options: Mapping[str, Any]) -> MeterSpec:
+    """What the configuration says of the external meter."""
+    names = ("name", "sees", "uncertainty_percent", "uncertainty_w", "psu_efficiency")
+    return MeterSpec(
+        **{name: options[name] for name in names}, psu_efficiency_u=options["psu_efficiency_u"]
     )
 
 

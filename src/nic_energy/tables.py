@@ -100,6 +100,28 @@ DIAGNOSTIC_COLUMNS: tuple[str, ...] = (
     "scatter_percent",
     "scatter_degrees_of_freedom",
 )
+EXTERNAL_METER_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "network",
+    "quality",
+    "level",
+    "image",
+    "unix_time_s",
+    "windows",
+    "windows_not_covered",
+    "sensor_power_w",
+    "meter_power_w",
+    "residual_w",
+    "sensor_idle_power_w",
+    "meter_idle_power_w",
+    "sensor_energy_gross_j",
+    "meter_energy_gross_j",
+    "energy_j",
+    "energy_calibrated_j",
+    "energy_calibrated_u_j",
+    "energy_calibrated_expanded_j",
+    "flags",
+)
 MISSING_COLUMNS: tuple[str, ...] = (
     "setup",
     "part",

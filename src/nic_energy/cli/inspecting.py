@@ -26,7 +26,11 @@ def _read_configs(paths: Sequence[Path]) -> dict[str, Any]:
 @click.argument("configs", nargs=-1, type=PATH, required=True)
 def check_command(configs: tuple[Path, ...]) -> None:
     """Check configuration files (the later one overlays the earlier)."""
+    from nic_energy.external import layout_of
+
     config = resolve(_read_configs(configs))
+    if config.document["external_meter"]:
+        layout_of(config.document["external_meter"])
     click.echo(f"fine: {len(config.points)} network-quality pairs for set-up {config.setup}")
 
 

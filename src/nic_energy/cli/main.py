@@ -10,6 +10,7 @@ from nic_energy import __version__, interrupts
 from nic_energy.cli.bundling import bundle_command, merge_command, verify_command
 from nic_energy.cli.comparing import compare_command
 from nic_energy.cli.doctor import doctor_command
+from nic_energy.cli.external import external_group
 from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import (
     check_command,
@@ -96,5 +97,6 @@ for command in (
     merge_command,
     predict_command,
     transfer_command,
+    external_group,
 ):
     main.add_command(command)

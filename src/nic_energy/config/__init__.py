@@ -242,5 +242,9 @@ def _check_together(config: Config) -> None:
         raise ConfigError(f"images.path: must be given for images.source {images.source}.")
     if images.source == "url" and not images.url:
         raise ConfigError("images.url: must be given for images.source url.")
+    if document["external_meter"] and document["energy_table"]:
+        raise ConfigError(
+            "external_meter: needs traces to compare with, but energy_table brings none."
+        )
     if document["cpu_load"]["full_w"] <= document["cpu_load"]["idle_w"]:
         raise ConfigError("cpu_load.full_w: must be more than cpu_load.idle_w.")

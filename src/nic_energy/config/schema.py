@@ -132,7 +132,9 @@ def _allowed(rule: Mapping[str, Any]) -> str:
     if "oneOf" in rule:
         return " or ".join(_allowed(option) for option in rule["oneOf"])
     if "enum" in rule:
-        return "one of " + ", ".join(str(value) for value in rule["enum"])
+        return "one of " + ", ".join(
+            "null" if value is None else str(value) for value in rule["enum"]
+        )
     if "const" in rule:
         return str(rule["const"])
     kinds = rule.get("type", "any value")

@@ -1,6 +1,7 @@
 """The page of a set-up: self-contained HTML from its tables and figures."""
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -13,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from nic_energy import tables
 from nic_energy.files import write_text
 from nic_energy.models.uncertainty import numbers
+from nic_energy.report.external import external_sentences
 from nic_energy.report.flags import flag_grid
 from nic_energy.report.grids import (
     IDLE_VIEW,
@@ -54,6 +56,7 @@ FILES = (
     "models/folds.csv",
     *(f"tables/{name}.html" for name in ("table1", "table2", "section4", "section5", "predictors")),
 )
+EXTERNAL_FILES = ("external_meter.csv", "external_meter.json")
 CAPTIONS = {
     "power_trace": "Power over time of one modality; the window lies between the dashed lines.",
     "slope_over_mac": "Slope α over multiply-accumulate operations per pixel.",
@@ -62,6 +65,7 @@ CAPTIONS = {
     "joint_model": "Networks that were left out: predicted over measured, with 95 % intervals.",
     "uncertainty_budget": "Median standard uncertainties of the energies, by what causes them.",
     "idle_drift": "Idle power over the time of the campaign.",
+    "external_meter": "Mean powers of the runs on both sides, and what the line leaves.",
 }
 SECTIONS = {
     "residuals": "residuals",
@@ -70,6 +74,7 @@ SECTIONS = {
     "joint_model": "joint",
     "uncertainty_budget": "uncertainty",
     "idle_drift": "idle",
+    "external_meter": "external",
 }
 """Where a figure stands; all others stand with the energies."""
 
@@ -106,6 +111,7 @@ def write_page(
     output: Path,
     figures: Sequence[str],
     calibration: Mapping[str, Any] | None = None,
+    external: Path | None = None,
 ) -> None:
     """Write report.html.
 
@@ -113,13 +119,18 @@ def write_page(
         folder: `results/{setup}`, whose tables are shown.
         figures: SVG files, in the order to show them.
         calibration: the configuration's, if any.
+        external: external_meter.json, if any.
     """
     results = Results.read(folder)
-    write_text(output, render(results, [Path(name) for name in figures], calibration))
+    summary = json.loads(external.read_text(encoding="utf-8")) if external else None
+    write_text(output, render(results, [Path(name) for name in figures], calibration, summary))
 
 
 def render(
-    results: Results, figures: Sequence[Path], calibration: Mapping[str, Any] | None = None
+    results: Results,
+    figures: Sequence[Path],
+    calibration: Mapping[str, Any] | None = None,
+    external: Mapping[str, Any] | None = None,
 ) -> str:
     """The page as text; everything that came from outside is escaped."""
     template = resources.files("nic_energy.report").joinpath("page.html.j2").read_text("utf-8")
@@ -152,6 +163,7 @@ def render(
         paper=[printed_grid(make(results.comparison)) for make in (table2, section4, section5)],
         uncertainty=uncertainty_grid(energy),
         diagnostics=diagnostic_sentences(energy, results.diagnostics),
+        external=external_sentences(external),
         idle_sentence=idle_sentence(energy),
         idles=None if idles is None else grid(idles, IDLE_VIEW),
         summary=grid(summarise(energy), SUMMARY_VIEW),
@@ -159,7 +171,11 @@ def render(
         missing_table=grid(missing, MISSING_VIEW),
         figures=_by_section(figures),
         judged=results.judged.for_page() if results.judged else None,
-        files=(*FILES, *LINKED) if results.judged else FILES,
+        files=(
+            *FILES,
+            *(LINKED if results.judged else ()),
+            *(EXTERNAL_FILES if external else ()),
+        ),
     )
 
 
