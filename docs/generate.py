@@ -1,4 +1,5 @@
-"""Write what is generated in docs/: configuration.md, complexity.md, the table of sample columns.
+"""Write what is generated in docs/: configuration.md, complexity.md, the table of sample columns, the
+sample diagnoses of doctor.md.
 
 Usage: python docs/generate.py (a test fails when a page is not what this writes)
 """
@@ -43,7 +44,7 @@ def _rows(schema: dict[str, Any], prefix: str) -> list[str]:
             default = "all networks, all quality levels"
         rows.append(f"| `{name}` | {_allowed(rule)} | {default} | {rule['description']} |")
         if inner:
-            step = "." if rule.get("type") == "object" else "[]."
+            step = "." if "properties" in rule else "[]."
             rows.extend(_rows({"properties": inner}, f"{name}{step}"))
     return rows
 
@@ -58,7 +59,7 @@ def _allowed(rule: dict[str, Any]) -> str:
     if "const" in rule:
         return f"`{rule['const']}`"
     if "enum" in rule:
-        return ", ".join(f"`{value}`" for value in rule["enum"])
+        return ", ".join(f"`{'null' if value is None else value}`" for value in rule["enum"])
     kinds = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
     words = " or ".join("mapping" if kind == "object" else kind for kind in kinds)
     for key, sign in (
@@ -114,17 +115,35 @@ def samples_table() -> str:
     return "\n".join(["| column | unit | meaning |", "| --- | --- | --- |", *rows])
 
 
+def put_in(page: str, name: str, text: str) -> str:
+    """A page with the text between the marks of that name replaced."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    head, _, rest = page.partition(begin)
+    return f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
+
+
 def with_samples(page: str) -> str:
     """The data dictionary with its table of sample columns put in."""
-    begin, end = "<!-- samples:begin -->", "<!-- samples:end -->"
-    head, _, rest = page.partition(begin)
-    return f"{head}{begin}\n{samples_table()}\n{end}{rest.partition(end)[2]}"
+    return put_in(page, "samples", samples_table())
+
+
+def with_diagnoses(page: str) -> str:
+    """The page on the doctor with the recorded diagnoses of docs/samples put in."""
+    from nic_energy.doctor.page import as_text, diagnosis_of
+
+    for path in sorted((ROOT / "docs" / "samples").glob("doctor_*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        text = f"```\n{as_text(diagnosis_of(document))}\n```\n\nExit code {document['exit_code']}."
+        page = put_in(page, path.stem, text)
+    return page
 
 
 def main() -> None:
     """Write the pages."""
     dictionary = ROOT / "docs" / "data_dictionary.md"
     write_text(dictionary, with_samples(dictionary.read_text(encoding="utf-8")))
+    doctor = ROOT / "docs" / "doctor.md"
+    write_text(doctor, with_diagnoses(doctor.read_text(encoding="utf-8")))
     write_text(ROOT / "docs" / "configuration.md", configuration_page(read_schema()))
     write_text(ROOT / "docs" / "complexity.md", complexity_page())
 

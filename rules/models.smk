@@ -1,5 +1,6 @@
-# Energy over pixels, Eq. (2) and (3), its slope over complexity (paper, sections 4 and 5), which network
-# needs less energy than which, how well all this predicts, and one model over all networks.
+# Energy over pixels, Eq. (2) and (3), its slope over complexity and other network parameters (paper,
+# sections 4 and 5), which network needs less energy than which, what the paper prints beside it, how well
+# all this predicts, and one model over all networks.
 
 
 rule fit_energy_models:
@@ -27,7 +28,7 @@ rule fit_complexity_models:
     input:
         models=rules.fit_energy_models.output.models,
         complexity=rules.count_macs.output.summary,
-        published=workflow.source_path("../resources/paper_table1.csv"),
+        published=PAPER[0],
     output:
         f"{RESULTS}/models/complexity_models.csv",
     log:
@@ -57,6 +58,44 @@ rule rank_networks:
         config=PLAN_CONFIG,
     script:
         "../workflow/scripts/rank_networks.py"
+
+
+rule correlate_predictors:
+    input:
+        models=rules.fit_energy_models.output.models,
+        complexity=rules.count_macs.output.summary,
+    output:
+        f"{RESULTS}/models/predictor_correlations.csv",
+    log:
+        f"logs/{SETUP}/correlate_predictors.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/correlate_predictors.py"
+
+
+rule compare_with_paper:
+    input:
+        paper=PAPER,
+        energy=rules.build_energy.output.energy,
+        models=rules.fit_energy_models.output.models,
+        folds=rules.fit_energy_models.output.folds,
+        slopes=rules.fit_complexity_models.output[0],
+        complexity=rules.count_macs.output.summary,
+    output:
+        f"{RESULTS}/models/paper_comparison.csv",
+    log:
+        f"logs/{SETUP}/compare_with_paper.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/compare_with_paper.py"
 
 
 rule validate_energy_models:

@@ -13,6 +13,10 @@ import pandas as pd
 from nic_energy.errors import InputError
 from nic_energy.files import write_with
 
+SCHEMA_VERSION = "1.0"
+"""Of all tables together: another minor version adds columns or tables, another major version
+changes the meaning, unit, definition or name of one (docs/formats.md)."""
+
 PROVENANCE = ("setup", "source", "part")
 
 ENERGY_COLUMNS: tuple[str, ...] = (
@@ -93,6 +97,30 @@ DIAGNOSTIC_COLUMNS: tuple[str, ...] = (
     "temperature_percent_per_kelvin",
     "temperature_u_percent_per_kelvin",
     "counter_disagrees",
+    "scatter_percent",
+    "scatter_degrees_of_freedom",
+)
+EXTERNAL_METER_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "network",
+    "quality",
+    "level",
+    "image",
+    "unix_time_s",
+    "windows",
+    "windows_not_covered",
+    "sensor_power_w",
+    "meter_power_w",
+    "residual_w",
+    "sensor_idle_power_w",
+    "meter_idle_power_w",
+    "sensor_energy_gross_j",
+    "meter_energy_gross_j",
+    "energy_j",
+    "energy_calibrated_j",
+    "energy_calibrated_u_j",
+    "energy_calibrated_expanded_j",
+    "flags",
 )
 MISSING_COLUMNS: tuple[str, ...] = (
     "setup",
@@ -236,7 +264,7 @@ REGRESSION_COLUMNS: tuple[str, ...] = (
     "bias_by_padded_size_percent",
     "note",
 )
-PREDICTOR_COLUMNS: tuple[str, ...] = (
+PREDICTOR_COMPARISON_COLUMNS: tuple[str, ...] = (
     *LINE_KEYS,
     "n",
     "split",
@@ -296,6 +324,65 @@ COMPLEXITY_MODEL_COLUMNS: tuple[str, ...] = (
     "slope_u",
     "intercept_u",
 )
+RATIO = ("ratio", "ratio_u", "ratio_low", "ratio_high")
+NORMALISED_SLOPE_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "estimator",
+    "network",
+    "abbreviation",
+    "level",
+    "n",
+    "images",
+    "alpha_j_per_pixel",
+    "alpha_u_j_per_pixel",
+    "calibrated",
+    "reference",
+    *RATIO,
+    "note",
+)
+PORTABILITY_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "network",
+    "abbreviation",
+    "level",
+    "reference",
+    "setups",
+    "ratio",
+    "p_value",
+    "verdict",
+    "differing",
+    "spread_percent",
+    "spread_most_percent",
+    "tolerance_percent",
+    "tau_percent",
+    "tau_most_percent",
+    "i_squared_percent",
+)
+AGREEMENT_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "quantity",
+    "level",
+    "networks",
+    "pairs",
+    "concordant",
+    "discordant",
+    "undecided",
+    "tau",
+    "tau_b",
+    "tau_low",
+    "tau_high",
+    "reversed",
+)
+JOULE_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "network",
+    "abbreviation",
+    "level",
+    "comparable",
+    *RATIO,
+    "note",
+)
+SETTING_COLUMNS: tuple[str, ...] = ("setting", "differs", "setup", "value")
 PREDICTORS: tuple[str, ...] = (
     "kmac_per_pixel",
     "kmac_per_pixel_second_layer",
@@ -303,6 +390,71 @@ PREDICTORS: tuple[str, ...] = (
     "parameters",
     "published_kmac_per_pixel",
     "published_kmac_per_pixel_second_layer",
+)
+
+NETWORK_PARAMETERS: tuple[str, ...] = (
+    "kmac_per_pixel",
+    "kmac_per_pixel_second_layer",
+    "kmac_per_pixel_executed",
+    "kmac_per_pixel_analysis",
+    "kmac_per_pixel_synthesis",
+    "kmac_per_pixel_hyper_analysis",
+    "kmac_per_pixel_hyper_synthesis",
+    "kmac_per_pixel_entropy_model",
+    "parameters",
+    "layers",
+    "operator_calls",
+    "activation_bytes_per_pixel",
+    "latent_values_per_pixel",
+    "pad_multiple",
+)
+"""Columns of complexity.csv that energy per pixel is compared with."""
+
+PREDICTOR_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "estimator",
+    "predictor",
+    "rank",
+    "rank_best",
+    "rank_worst",
+    "networks",
+    "n",
+    "pearson_r",
+    "pearson_r_low",
+    "pearson_r_high",
+    "pearson_r_without_one_low",
+    "pearson_r_without_one_high",
+    "mean_relative_error_percent",
+    "left_out_error_percent",
+    "planned",
+    "reference",
+    "difference_r",
+    "difference_r_low",
+    "difference_r_high",
+    "difference_left_out_percent",
+    "sign_flip_p",
+    "sign_flip_p_least",
+)
+COMPARISON_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "estimator",
+    "where",
+    "quantity",
+    "network",
+    "abbreviation",
+    "level",
+    "predictor",
+    "unit",
+    "ours",
+    "expanded_uncertainty",
+    "low",
+    "high",
+    "interval",
+    "printed",
+    "relation",
+    "from_printed_tables",
+    "ratio",
+    "note",
 )
 
 

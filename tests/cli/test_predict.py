@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from nic_energy import tables
-from nic_energy.cli import main
+from nic_energy.cli.main import main
 from nic_energy.files import write_json
 from nic_energy.models.joint import joint_model, training_rows
 from nic_energy.models.joint.fit import BYTES, CALLS, KMAC, PAPER_KMAC

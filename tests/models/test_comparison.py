@@ -7,8 +7,8 @@ import pytest
 
 from nic_energy import tables
 from nic_energy.models.comparison import predictor_comparison, regression_comparison
-from nic_energy.models.predictors import PREDICTORS, Rows, size_effect_table, size_effects
 from nic_energy.models.regression import METHODS, own_uncertainties, weighted_line
+from nic_energy.models.sizes import PREDICTORS, Rows, size_effect_table, size_effects
 from nic_energy.models.splits import BY_IMAGE, BY_SIZE
 from nic_energy.models.validation import Plan
 from tests.models.sizes import ALPHA, BETA, HYPERPRIOR, rows, spread_sizes
@@ -98,7 +98,7 @@ def test_a_weighted_line_needs_three_points_of_different_size() -> None:
 def compared(table: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
     """By network, split and predictor."""
     found = predictor_comparison(table, NETWORKS, PLAN)
-    assert list(found.columns) == list(tables.PREDICTOR_COLUMNS)
+    assert list(found.columns) == list(tables.PREDICTOR_COMPARISON_COLUMNS)
     keys = ("network", "split", "predictor")
     return {tuple(row[key] for key in keys): row for row in found.to_dict("records")}  # type: ignore[misc]
 

@@ -48,6 +48,8 @@ class Protocol:
     settle_s: float
     settle_kelvin: float
     temperature_band_celsius: float
+    clock_tolerance_percent: float
+    max_rejected: int
     min_duration_s: float
     lead_in_s: float | Literal["auto"]
     sampling_hz: float | Literal["auto"]
@@ -139,7 +141,7 @@ class Config:
         return settings
 
 
-IDLE_AND_ANALYSIS = ("idle_s", "idle_settle_max_s", "idle_kind", "temperature_band_celsius")
+IDLE_AND_ANALYSIS = ("idle_s", "idle_settle_max_s", "idle_kind")
 
 
 def _plain(value: Any) -> Any:
@@ -240,5 +242,9 @@ def _check_together(config: Config) -> None:
         raise ConfigError(f"images.path: must be given for images.source {images.source}.")
     if images.source == "url" and not images.url:
         raise ConfigError("images.url: must be given for images.source url.")
+    if document["external_meter"] and document["energy_table"]:
+        raise ConfigError(
+            "external_meter: needs traces to compare with, but energy_table brings none."
+        )
     if document["cpu_load"]["full_w"] <= document["cpu_load"]["idle_w"]:
         raise ConfigError("cpu_load.full_w: must be more than cpu_load.idle_w.")

@@ -9,8 +9,8 @@ import pandas as pd
 from nic_energy import tables
 from nic_energy.config import Network
 from nic_energy.models.linear import FloatArray
-from nic_energy.models.predictors import PREDICTORS, Rows
 from nic_energy.models.regression import METHODS, own_uncertainties
+from nic_energy.models.sizes import PREDICTORS, Rows
 from nic_energy.models.splits import (
     BY_IMAGE,
     BY_SIZE,
@@ -24,7 +24,7 @@ from nic_energy.models.splits import (
 )
 from nic_energy.models.uncertainty import LEVEL, numbers
 from nic_energy.models.validation import Plan, groups_with_head
-from nic_energy.statistics.clusters import mean_interval
+from nic_energy.statistics.clustered import mean_interval
 
 HONEST = (BY_IMAGE, BY_SIZE)
 POOL = ["setup", "source", "part", "estimator", "split", "predictor"]
@@ -105,7 +105,7 @@ def predictor_comparison(
         for keys, pairs in together.groupby(POOL, sort=False):
             row = {**dict(zip(POOL, keys, strict=True)), **ALL, "n": len(pairs)}
             rows.append({**row, **_difference(pairs)})
-    return tables.frame(rows, tables.PREDICTOR_COLUMNS)
+    return tables.frame(rows, tables.PREDICTOR_COMPARISON_COLUMNS)
 
 
 def _by_predictor(

@@ -28,7 +28,7 @@ from nic_energy.models.splits import (
     relative_errors_percent,
 )
 from nic_energy.models.uncertainty import LEVEL, numbers, uncertainty_columns
-from nic_energy.statistics.clusters import (
+from nic_energy.statistics.clustered import (
     LEAST_CLUSTERS,
     Interval,
     draw,

@@ -13,7 +13,8 @@ from nic_energy.models.joint.document import equation
 from nic_energy.models.ranking import holm
 from nic_energy.models.splits import BY_IMAGE, BY_SIZE, PAPER
 from nic_energy.models.uncertainty import LEVEL
-from nic_energy.report.grids import NOTHING, Grid, View, grid
+from nic_energy.report.grids import Grid, View, grid
+from nic_energy.typeset.cells import NOTHING
 
 VIEW: View = (
     ("network", "network", None, 1),

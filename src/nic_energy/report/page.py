@@ -1,6 +1,7 @@
 """The page of a set-up: self-contained HTML from its tables and figures."""
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -13,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from nic_energy import tables
 from nic_energy.files import write_text
 from nic_energy.models.uncertainty import numbers
+from nic_energy.report.external import external_sentences
 from nic_energy.report.flags import flag_grid
 from nic_energy.report.grids import (
     IDLE_VIEW,
@@ -22,7 +24,7 @@ from nic_energy.report.grids import (
     SLOPE_VIEW,
     SUMMARY_VIEW,
     grid,
-    plus_minus,
+    printed_grid,
 )
 from nic_energy.report.idle import idle_sentence, idle_table
 from nic_energy.report.judged import LINKED, Judged
@@ -33,6 +35,8 @@ from nic_energy.report.statements import (
     diagnostic_sentences,
     uncertainty_grid,
 )
+from nic_energy.typeset.cells import plus_minus
+from nic_energy.typeset.paper import predictor_table, section4, section5, table2
 from nic_energy.vocabulary import SOURCE_NOTES
 
 TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
@@ -43,22 +47,34 @@ TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
     "models": ("models/energy_models.csv", tables.ENERGY_MODEL_COLUMNS),
     "slopes": ("models/complexity_models.csv", tables.COMPLEXITY_MODEL_COLUMNS),
     "ranking": ("models/ranking.csv", tables.RANKING_COLUMNS),
+    "comparison": ("models/paper_comparison.csv", tables.COMPARISON_COLUMNS),
+    "predictors": ("models/predictor_correlations.csv", tables.PREDICTOR_COLUMNS),
 }
-FILES = (*(name for name, _ in TABLES.values()), "energy_estimators.csv", "models/folds.csv")
+FILES = (
+    *(name for name, _ in TABLES.values()),
+    "energy_estimators.csv",
+    "models/folds.csv",
+    *(f"tables/{name}.html" for name in ("table1", "table2", "section4", "section5", "predictors")),
+)
+EXTERNAL_FILES = ("external_meter.csv", "external_meter.json")
 CAPTIONS = {
     "power_trace": "Power over time of one modality; the window lies between the dashed lines.",
     "slope_over_mac": "Slope α over multiply-accumulate operations per pixel.",
+    "predictor_correlations": "Correlation of the slope α with network parameters.",
     "residuals": "Relative residuals of the lines over pixels; influential images are ringed.",
     "joint_model": "Networks that were left out: predicted over measured, with 95 % intervals.",
     "uncertainty_budget": "Median standard uncertainties of the energies, by what causes them.",
     "idle_drift": "Idle power over the time of the campaign.",
+    "external_meter": "Mean powers of the runs on both sides, and what the line leaves.",
 }
 SECTIONS = {
     "residuals": "residuals",
     "slope_over_mac": "slope",
+    "predictor_correlations": "slope",
     "joint_model": "joint",
     "uncertainty_budget": "uncertainty",
     "idle_drift": "idle",
+    "external_meter": "external",
 }
 """Where a figure stands; all others stand with the energies."""
 
@@ -74,6 +90,8 @@ class Results:
     models: pd.DataFrame
     slopes: pd.DataFrame
     ranking: pd.DataFrame
+    comparison: pd.DataFrame
+    predictors: pd.DataFrame
     judged: Judged | None = None
 
     @classmethod
@@ -93,6 +111,7 @@ def write_page(
     output: Path,
     figures: Sequence[str],
     calibration: Mapping[str, Any] | None = None,
+    external: Path | None = None,
 ) -> None:
     """Write report.html.
 
@@ -100,13 +119,18 @@ def write_page(
         folder: `results/{setup}`, whose tables are shown.
         figures: SVG files, in the order to show them.
         calibration: the configuration's, if any.
+        external: external_meter.json, if any.
     """
     results = Results.read(folder)
-    write_text(output, render(results, [Path(name) for name in figures], calibration))
+    summary = json.loads(external.read_text(encoding="utf-8")) if external else None
+    write_text(output, render(results, [Path(name) for name in figures], calibration, summary))
 
 
 def render(
-    results: Results, figures: Sequence[Path], calibration: Mapping[str, Any] | None = None
+    results: Results,
+    figures: Sequence[Path],
+    calibration: Mapping[str, Any] | None = None,
+    external: Mapping[str, Any] | None = None,
 ) -> str:
     """The page as text; everything that came from outside is escaped."""
     template = resources.files("nic_energy.report").joinpath("page.html.j2").read_text("utf-8")
@@ -135,8 +159,11 @@ def render(
         ranks=ranking_sentences(results.ranking),
         ranking=grid(ranking_table(results.ranking), RANKING_VIEW),
         slopes=grid(results.slopes, SLOPE_VIEW),
+        predictors=printed_grid(predictor_table(results.predictors)),
+        paper=[printed_grid(make(results.comparison)) for make in (table2, section4, section5)],
         uncertainty=uncertainty_grid(energy),
         diagnostics=diagnostic_sentences(energy, results.diagnostics),
+        external=external_sentences(external),
         idle_sentence=idle_sentence(energy),
         idles=None if idles is None else grid(idles, IDLE_VIEW),
         summary=grid(summarise(energy), SUMMARY_VIEW),
@@ -144,7 +171,11 @@ def render(
         missing_table=grid(missing, MISSING_VIEW),
         figures=_by_section(figures),
         judged=results.judged.for_page() if results.judged else None,
-        files=(*FILES, *LINKED) if results.judged else FILES,
+        files=(
+            *FILES,
+            *(LINKED if results.judged else ()),
+            *(EXTERNAL_FILES if external else ()),
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nic_energy.statistics.clusters import (
+from nic_energy.statistics.clustered import (
     LEAST_CLUSTERS,
     draw,
     effective,

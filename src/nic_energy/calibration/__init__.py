@@ -1,0 +1,1 @@
+"""An external meter beside the sensor: clocks aligned, energies compared, gain and offset."""
