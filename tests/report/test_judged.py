@@ -9,8 +9,8 @@ from nic_energy import tables
 from nic_energy.files import write_json
 from nic_energy.models.comparison import predictor_comparison
 from nic_energy.models.joint import joint_model
-from nic_energy.models.predictors import size_effect_table
 from nic_energy.models.residuals import residuals
+from nic_energy.models.sizes import size_effect_table
 from nic_energy.models.validation import Plan, validation
 from nic_energy.report.judged import Judged, predictor_sentences, size_sentences
 from tests.models.sizes import rows, spread_sizes

@@ -44,7 +44,7 @@ PREDICTORS = {
 FILES = {
     "validation": ("models/validation.csv", tables.VALIDATION_COLUMNS),
     "residuals": ("models/residuals.csv", tables.RESIDUAL_COLUMNS),
-    "predictors": ("models/predictor_comparison.csv", tables.PREDICTOR_COLUMNS),
+    "predictors": ("models/predictor_comparison.csv", tables.PREDICTOR_COMPARISON_COLUMNS),
     "sizes": ("models/size_effects.csv", tables.SIZE_EFFECT_COLUMNS),
     "candidates": ("models/joint_model.csv", tables.JOINT_MODEL_COLUMNS),
 }
