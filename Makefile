@@ -1,6 +1,7 @@
 # make demo   the whole workflow on any machine, in minutes, with estimated joules
 # make run    the lab campaign on an NVIDIA GPU (config/config.yaml)
-# make test   the tests    make check   format, lint, types, layers, workflow lint, tests
+# make gpu-test   what a lab should know of its GPU before the first campaign, minutes
+# make test   the tests    make check   format, lint, types, layers, workflow lint, tests, audit
 #
 # Without an NVIDIA GPU, a smaller torch:
 #   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -13,11 +14,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONWARNINGS := ignore::FutureWarning
+# Every file that is installed has a digest in the lock file, or it is refused.
+INSTALL := $(BIN)/python -m pip install --progress-bar on --require-hashes
 TORCH_INDEX ?=
 # Targets come first: --resources would take one after it for a resource.
 RUN := --cores 1 --resources gpu=1
 
-.PHONY: setup demo run plan tables test check format lint types bench docs lock clean
+.PHONY: setup demo run plan tables test gpu-test check format lint types audit bench docs lock clean
 
 setup: $(VENV)/.ready
 
@@ -28,17 +31,18 @@ $(VENV)/.ready: envs/lock.txt envs/lock-cuda.txt pyproject.toml
 	"$(PYTHON)" -m venv $(VENV)
 ifeq ($(TORCH_INDEX),)
 	@echo "Installing the pinned environment (about 6 GB with CUDA, some minutes) ..."
-	$(BIN)/python -m pip install --progress-bar on -r envs/lock.txt -r envs/lock-cuda.txt
+	$(INSTALL) -r envs/lock.txt -r envs/lock-cuda.txt
 else
 	@echo "Installing the pinned environment with torch from $(TORCH_INDEX) ..."
-	$(BIN)/python -m pip install --progress-bar on $$(grep -hE '^(torch|torchvision)==' envs/lock.txt) --index-url $(TORCH_INDEX)
-	$(BIN)/python -m pip install --progress-bar on -r envs/lock.txt
+	$(BIN)/python -m pip install --progress-bar on --index-url $(TORCH_INDEX) \
+		$$(sed -nE 's/^(torch(vision)?==[^ ]+).*/\1/p' envs/lock.txt)
+	$(INSTALL) -r envs/lock.txt
 endif
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready envs/lock-dev.txt
-	$(BIN)/python -m pip install --progress-bar on -r envs/lock-dev.txt
+	$(INSTALL) -r envs/lock-dev.txt
 	@touch $@
 
 demo: setup
@@ -58,7 +62,12 @@ tables: setup
 test: $(VENV)/.ready-dev
 	pytest --numprocesses 2 --dist loadscope --cov --cov-report= --cov-report=term:skip-covered --cov-fail-under=85
 
-check: $(VENV)/.ready-dev format lint types test
+# DEVICE=virtual rehearses it on a virtual GPU.
+DEVICE ?= cuda:0
+gpu-test: $(VENV)/.ready-dev
+	pytest tests/gpu/test_real_gpu.py --require-gpu --gpu-device $(DEVICE)
+
+check: $(VENV)/.ready-dev format lint types test audit
 
 format: $(VENV)/.ready-dev
 	ruff format --check
@@ -72,9 +81,13 @@ lint: $(VENV)/.ready-dev
 types: $(VENV)/.ready-dev
 	mypy
 
+# A report: a known vulnerability stops nothing here, and neither does a machine without network.
+audit: $(VENV)/.ready-dev
+	@$(BIN)/python envs/audit.py
+
 # The peers that benchmarks compare with.
 $(VENV)/.ready-bench: $(VENV)/.ready-dev envs/lock-bench.txt
-	$(BIN)/python -m pip install --progress-bar on -r envs/lock-bench.txt
+	$(INSTALL) -r envs/lock-bench.txt
 	@touch $@
 
 bench: $(VENV)/.ready-bench

@@ -5,7 +5,8 @@
 #   results/{setup}/config.json                                             configuration, written as a run starts
 #   results/{setup}/raw/                                                    every attempt, append-only
 #   results/{setup}/traces/{part}/{network}/q{quality}/{image}.parquet      accepted traces
-#   results/{setup}/energy.csv, models/, figures/, report.html              what follows from them
+#   results/{setup}/energy.csv, models/, tables/, figures/, report.html     what follows from them
+#   results/comparison/                                                     set-ups side by side
 
 from snakemake.utils import min_version
 
@@ -24,11 +25,13 @@ include: "rules/energy.smk"
 include: "rules/external.smk"
 include: "rules/models.smk"
 include: "rules/report.smk"
+include: "rules/compare.smk"
 
 
 localrules:
     all,
     tables,
+    compare,
 
 
 rule all:
@@ -40,8 +43,14 @@ rule all:
         rules.fit_energy_models.output,
         rules.fit_complexity_models.output,
         rules.rank_networks.output,
+        rules.correlate_predictors.output,
+        rules.compare_with_paper.output,
+        rules.write_tables.output,
+        rules.validate_energy_models.output,
+        rules.compare_models.output,
+        rules.fit_joint_model.output,
         external_meter_files(),
-        figures(),
+        figures,
         rules.write_report.output,
 
 
@@ -51,6 +60,17 @@ rule tables:
         rules.fit_energy_models.output,
         rules.fit_complexity_models.output,
         rules.rank_networks.output,
+        rules.correlate_predictors.output,
+        rules.compare_with_paper.output,
+        rules.write_tables.output,
+        rules.validate_energy_models.output,
+        rules.compare_models.output,
+        rules.fit_joint_model.output,
+
+
+rule compare:
+    input:
+        rules.compare_setups.output,
 
 
 onstart:

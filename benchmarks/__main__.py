@@ -12,8 +12,12 @@ PAGES = {
     "estimators": "estimators.md",
     "passport": "passport.md",
     "table2": "simulated_campaign.md",
+    "paper": "paper_side_by_side.md",
     "sampler": "sampler.md",
+    "analysis": "analysis_time.md",
     "coverage": "coverage.md",
+    "joint": "joint_model.md",
+    "validation": "validation_simulated.md",
     "external": "external_meter.md",
 }
 MINUTES = {
@@ -21,8 +25,12 @@ MINUTES = {
     "estimators": 2,
     "passport": 2,
     "table2": 10,
+    "paper": 10,
     "sampler": 3,
+    "analysis": 10,
     "coverage": 30,
+    "joint": 5,
+    "validation": 3,
     "external": 8,
 }
 """Roughly, on two cores."""

@@ -1,11 +1,13 @@
 """Bias and spread of every estimator on every preset of the virtual GPU."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks.campaigns import PRESETS, markdown
+from nic_energy.energy.admissibility import Limits
 from nic_energy.energy.estimators import execution_energy, window_energies
 from nic_energy.measure.virtual import VirtualLoad
 from nic_energy.meters.virtual import (
@@ -105,8 +107,9 @@ def _windows(bench: Bench, way: Way, execution_s: float, seed: int) -> Sequence[
     if way.lead_in_s is not None:
         rule = StoppingRule(0.99, 0.02, "two_sided", WINDOWS, WINDOWS)
         field = bench.meter.power_field("auto")
+        limits = Limits(MIN_S, math.inf, math.inf, HZ)
         return repeat(
-            bench, WindowRule(MIN_S, way.lead_in_s), rule, field, 0.0, execution_s, seed
+            bench, WindowRule(way.lead_in_s, limits), rule, field, 0.0, execution_s, seed
         ).windows
     windows = []
     executions = int(np.ceil(1.03 * MIN_S / execution_s))

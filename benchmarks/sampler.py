@@ -7,7 +7,6 @@ and PyTorch's run settings would stay behind. No GPU is needed, and one that is 
 
 import json
 import math
-import multiprocessing
 import os
 import statistics
 import subprocess
@@ -190,9 +189,8 @@ class OurSampler:
         self._sampler.start()
         self.realtime: bool | None = None
         if ordinary:
-            (process,) = multiprocessing.active_children()
-            assert process.pid is not None
-            os.sched_setscheduler(process.pid, os.SCHED_OTHER, os.sched_param(0))
+            assert self._sampler.pid is not None
+            os.sched_setscheduler(self._sampler.pid, os.SCHED_OTHER, os.sched_param(0))
 
     def readings(self, start_s: float, end_s: float) -> list[tuple[float, float]]:
         """Time stamps are the middle of the reading, on the monotonic clock."""

@@ -16,8 +16,8 @@ from benchmarks.campaigns import (
     simulate,
 )
 from nic_energy.complexity import count_all
-from nic_energy.config import project_root, read_networks
-from nic_energy.energy.build import Analysis
+from nic_energy.config import Config, project_root, read_networks
+from nic_energy.energy.build import Analysis, EnergyTables
 from nic_energy.energy.estimates import Calibration
 from nic_energy.meters.virtual import read_preset, read_workload
 from nic_energy.models.linear import energy_models
@@ -40,20 +40,29 @@ def sizes() -> dict[str, tuple[int, int]]:
     return {row["image"]: (int(row["width"]), int(row["height"])) for row in rows}
 
 
-def page() -> str:
-    """The page docs/simulated_campaign.md."""
-    root = project_root()
-    networks = read_networks(root / "config" / "networks.tsv")
+def campaign() -> tuple[Config, EnergyTables, dict[tuple[str, int, str], float]]:
+    """(configuration, tables, true energy in J by modality) of the campaign."""
     config = configuration(
         GPU,
         seed=SEED,
         virtual={"residual_seed": SEED},
         protocol={"context_idle_s": 0, "paired_idle_s": 0},
     )
-    gain = sensor_gain(read_preset(GPU))
-    analysis = Analysis("trapezoid", calibration=Calibration(gain, 0.0))
     with scratch() as folder:
-        (tables,), truth = simulate(config, grey_images(sizes(), folder), [analysis])
+        (tables,), truth = simulate(config, grey_images(sizes(), folder), [calibrated()])
+    return config, tables, truth
+
+
+def calibrated() -> Analysis:
+    """The estimator of the campaign, the gain of its sensor known."""
+    return Analysis("trapezoid", calibration=Calibration(sensor_gain(read_preset(GPU)), 0.0))
+
+
+def page() -> str:
+    """The page docs/simulated_campaign.md."""
+    root = project_root()
+    networks = read_networks(root / "config" / "networks.tsv")
+    config, tables, truth = campaign()
     energy = tables.energy
     models, _ = energy_models(energy, networks, 10, config.document["seed"])
     complexity = frame(count_all(networks)[0], COMPLEXITY_COLUMNS)

@@ -1,4 +1,5 @@
-"""Write what is generated in docs/: configuration.md, complexity.md, the table of sample columns.
+"""Write what is generated in docs/: configuration.md, complexity.md, the table of sample columns, the
+sample diagnoses of doctor.md.
 
 Usage: python docs/generate.py (a test fails when a page is not what this writes)
 """
@@ -100,6 +101,11 @@ The paper's printed digits are truncated. Parameters are equal in all twelve cas
 printed digit. The paper's values for Mcont, Canch and Cattn are lower than what these networks execute: the masked convolution of the
 context model runs dense, all its taps cost their multiplications, and the printed values leave part of the layers out. Ours
 count what runs; the printed values are kept beside them (`published_kmac_per_pixel`), never imitated by a special rule.
+
+Further columns say what else a network asks of the device in one execution: `kmac_per_pixel_analysis`, `…_synthesis`, `…_hyper_analysis`,
+`…_hyper_synthesis` and `…_entropy_model` divide `kmac_per_pixel` among the transforms by the names of CompressAI's modules; `layers`,
+`operator_calls`, `activation_bytes_per_pixel` and `latent_values_per_pixel` come from a pass under a
+PyTorch dispatch mode ([definitions](data_dictionary.md#complexitycsv)). None of them depends on weights or on the image's size, as long as that is a multiple of the padding.
 """
 
 
@@ -109,17 +115,35 @@ def samples_table() -> str:
     return "\n".join(["| column | unit | meaning |", "| --- | --- | --- |", *rows])
 
 
+def put_in(page: str, name: str, text: str) -> str:
+    """A page with the text between the marks of that name replaced."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    head, _, rest = page.partition(begin)
+    return f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
+
+
 def with_samples(page: str) -> str:
     """The data dictionary with its table of sample columns put in."""
-    begin, end = "<!-- samples:begin -->", "<!-- samples:end -->"
-    head, _, rest = page.partition(begin)
-    return f"{head}{begin}\n{samples_table()}\n{end}{rest.partition(end)[2]}"
+    return put_in(page, "samples", samples_table())
+
+
+def with_diagnoses(page: str) -> str:
+    """The page on the doctor with the recorded diagnoses of docs/samples put in."""
+    from nic_energy.doctor.page import as_text, diagnosis_of
+
+    for path in sorted((ROOT / "docs" / "samples").glob("doctor_*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        text = f"```\n{as_text(diagnosis_of(document))}\n```\n\nExit code {document['exit_code']}."
+        page = put_in(page, path.stem, text)
+    return page
 
 
 def main() -> None:
     """Write the pages."""
     dictionary = ROOT / "docs" / "data_dictionary.md"
     write_text(dictionary, with_samples(dictionary.read_text(encoding="utf-8")))
+    doctor = ROOT / "docs" / "doctor.md"
+    write_text(doctor, with_diagnoses(doctor.read_text(encoding="utf-8")))
     write_text(ROOT / "docs" / "configuration.md", configuration_page(read_schema()))
     write_text(ROOT / "docs" / "complexity.md", complexity_page())
 

@@ -1,9 +1,12 @@
-"""Write the lock files from what is installed: the closure of the direct requirements.
+"""Write the lock files from what is installed: the closure of the direct requirements, each with
+the SHA-256 of every file of its release, as the package index gives them.
 
-Usage: python envs/make_lock.py (inside the environment that passes the tests)
+Usage: python envs/make_lock.py (inside the environment that passes the tests, with network)
 """
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +15,9 @@ from packaging.requirements import Requirement
 
 FOLDER = Path(__file__).resolve().parent
 CUDA = re.compile(r"^(nvidia-(?!ml-py)|cuda-|triton)")
+INSTALLER = "pip"
+"""Comes with Python, is there before a lock file is read, and is not replaced by one."""
+PIN = re.compile(r"^([a-z0-9-]+)==\S+((?:\s+--hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE)
 
 
 def names_of(path: Path) -> list[str]:
@@ -19,7 +25,10 @@ def names_of(path: Path) -> list[str]:
     return [Requirement(line).name for line in lines if line]
 
 
-def closure(names: Iterable[str]) -> dict[str, str]:
+def closure(names: Iterable[str], extras_of: dict[str, set[str]]) -> dict[str, str]:
+    """Versions of the requirements and of all that they require; the extras that are asked for go
+    into `extras_of`, as pip with digests needs them in the pin.
+    """
     found: dict[str, str] = {}
     queue = [(name, frozenset[str]()) for name in names]
     seen = set()
@@ -30,6 +39,7 @@ def closure(names: Iterable[str]) -> dict[str, str]:
             continue
         seen.add((key, extras))
         found[key] = metadata.version(key)
+        extras_of.setdefault(key, set()).update(extras)
         for text in metadata.requires(key) or []:
             requirement = Requirement(text)
             marker = requirement.marker
@@ -38,21 +48,85 @@ def closure(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def write(name: str, head: str, pins: dict[str, str]) -> None:
-    body = "".join(f"{key}=={version}\n" for key, version in sorted(pins.items()))
-    (FOLDER / name).write_text(f"# {head}\n# Written by `make lock`; do not edit.\n{body}")
+def hashes_of(pins: dict[str, str]) -> dict[str, list[str]]:
+    """Digests of all files of each release, for every platform. A local version such as `+cpu` is
+    that of the public one.
+    """
+    done = subprocess.run(
+        [
+            "uv", "pip", "compile", "-", "--no-deps", "--generate-hashes", "--no-header",
+            "--no-annotate", "--quiet", "--python-version", "3.11",
+        ],
+        input="".join(f"{key}=={public(version)}\n" for key, version in pins.items()),
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    if done.returncode:
+        sys.exit(f"No lock file was written: the package index gave no digests.\n{done.stderr}")
+    found = {
+        name: sorted(re.findall("[0-9a-f]{64}", text))
+        for name, text in PIN.findall(done.stdout.replace("\\\n", ""))
+    }
+    if missing := sorted(set(pins) - set(found)):
+        sys.exit(f"No lock file was written: no digests of {', '.join(missing)}.")
+    return found
+
+
+def pinned(path: Path) -> dict[str, str]:
+    """The pins of lock-bench.txt, which are chosen by hand: its packages are not installed where
+    the others are locked.
+    """
+    return dict(re.findall(r"^([a-z0-9-]+)==([^\s\\]+)", path.read_text(), re.MULTILINE))
+
+
+def public(version: str) -> str:
+    return version.split("+")[0]
+
+
+def write(
+    name: str,
+    head: str,
+    pins: dict[str, str],
+    hashes: dict[str, list[str]],
+    extras_of: dict[str, set[str]],
+) -> None:
+    lines = [f"# {head}", "# Written by `make lock`; do not edit."]
+    for key, version in sorted(pins.items()):
+        digests = (f"    --hash=sha256:{digest}" for digest in hashes[key])
+        extras = ",".join(sorted(extras_of.get(key, ())))
+        pin = f"{key}[{extras}]=={public(version)}" if extras else f"{key}=={public(version)}"
+        lines.append(" \\\n".join([pin, *digests]))
+    (FOLDER / name).write_text("\n".join(lines) + "\n")
 
 
 def main() -> None:
-    run = closure(names_of(FOLDER / "requirements.in"))
-    dev = closure(names_of(FOLDER / "requirements-dev.in"))
+    extras: dict[str, set[str]] = {}
+    run = closure(names_of(FOLDER / "requirements.in"), extras)
+    dev = closure(names_of(FOLDER / "requirements-dev.in"), extras)
+    for pins in (run, dev):
+        pins.pop(INSTALLER, None)
+    bench = pinned(FOLDER / "lock-bench.txt")
+    hashes = hashes_of({**run, **dev, **bench})
     cuda = {key: version for key, version in run.items() if CUDA.match(key)}
     base = {key: version for key, version in run.items() if key not in cuda}
-    write("lock.txt", "Everything that nic-energy needs, torch's CUDA libraries apart.", base)
-    write("lock-cuda.txt", "The CUDA libraries of the default torch build.", cuda)
+    write(
+        "lock.txt",
+        "Everything that nic-energy needs, torch's CUDA libraries apart.",
+        base,
+        hashes,
+        extras,
+    )
+    write("lock-cuda.txt", "The CUDA libraries of the default torch build.", cuda, hashes, extras)
     extra = {key: version for key, version in dev.items() if key not in run}
-    write("lock-dev.txt", "What tests and checks need besides.", extra)
-    pips = "".join(f"      - {key}=={v.split('+')[0]}\n" for key, v in sorted(run.items()))
+    write("lock-dev.txt", "What tests and checks need besides.", extra, hashes, extras)
+    write(
+        "lock-bench.txt",
+        "What `make bench` compares with, besides lock.txt and lock-dev.txt; optional.",
+        bench,
+        hashes,
+        extras,
+    )
+    pips = "".join(f"      - {key}=={public(v)}\n" for key, v in sorted(run.items()))
     (FOLDER / "nic-energy.yaml").write_text(
         "# For `snakemake --sdm conda`. Written by `make lock`; do not edit.\n"
         "channels:\n  - conda-forge\n  - nodefaults\n"

@@ -2,12 +2,20 @@
 
 import json
 import shlex
+from functools import lru_cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from nic_energy import fingerprint
-from nic_energy.campaign import keys, passport_is_stale, trace_is_stale, trace_path
+from nic_energy.campaign import (
+    keys,
+    measuring_order,
+    networks_of_table,
+    passport_is_stale,
+    trace_is_stale,
+    trace_path,
+)
 from nic_energy.config import resolve
 from nic_energy.errors import ConfigError
 from nic_energy.external import layout_of
@@ -36,7 +44,16 @@ IDLE = f"{RESULTS}/reference/idle.parquet"
 PASSPORT = f"{RESULTS}/reference/passport.json"
 PASSPORT_OPTION = shlex.join(["--passport", PASSPORT]) if CAMPAIGN.passport else ""
 MEASURING_CODE = fingerprint.of_measurement(METER)
+WORKER_OPTION = (
+    shlex.join(["--worker", MEASURING_CODE]) if CAMPAIGN.document["worker"]["enabled"] else ""
+)
 PASSPORT_CODE = fingerprint.of_passport(METER) if CAMPAIGN.passport else ""
+COUNTING_CODE = fingerprint.fingerprint(("complexity", "codecs/networks.py"))
+PAPER = [
+    workflow.source_path("../resources/paper_table1.csv"),
+    workflow.source_path("../resources/paper_table2.csv"),
+    workflow.source_path("../resources/paper_text.csv"),
+]
 CONDA = "../envs/nic-energy.yaml"
 
 
@@ -110,6 +127,20 @@ def reference_of_modality(wildcards, path):
     return path if trace_is_stale(CAMPAIGN, key, MEASURING_CODE) else ancient(path)
 
 
+@lru_cache(maxsize=1)
+def places():
+    """The place of every modality in the order of measurement."""
+    index = checkpoints.index_images.get().output.index
+    images = [entry.image for entry in read_index(Path(index))]
+    return {key: place for place, key in enumerate(measuring_order(CAMPAIGN, images))}
+
+
+def priority_of_modality(wildcards):
+    """What is measured first has the highest priority; all measurements come before the plots."""
+    key = (wildcards.part, wildcards.network, int(wildcards.quality), wildcards.image)
+    return len(places()) - places()[key]
+
+
 def idle_of_modality(wildcards):
     """The idle reference of a modality."""
     return reference_of_modality(wildcards, IDLE)
@@ -133,13 +164,49 @@ def external_meter_files():
     return [f"{RESULTS}/external_meter.csv", f"{RESULTS}/external_meter.json"]
 
 
-def figures():
+def shown_networks():
+    """Networks with a figure of their own: those of the campaign, or of the table brought along."""
+    if MEASURED:
+        return sorted({name for name, _ in CAMPAIGN.points})
+    return networks_of_table(CAMPAIGN)
+
+
+def figures(wildcards):
     """Figures of the report; some need what only traces hold."""
-    networks = sorted({name for name, _ in CAMPAIGN.points})
     names = ["power_trace", "idle_drift", "uncertainty_budget"] if MEASURED else []
-    names += [f"energy_over_pixels_{network}" for network in networks] + ["slope_over_mac"]
+    names += [f"energy_over_pixels_{network}" for network in shown_networks()]
+    names += ["residuals", "slope_over_mac", "predictor_correlations", "joint_model"]
     names += ["external_meter"] if EXTERNAL_METER else []
     return [f"{RESULTS}/figures/{name}.svg" for name in names]
+
+
+def compared_folders():
+    """Folders of the set-ups to compare; a label names one under results/."""
+    return [
+        entry.rstrip("/") if "/" in entry else f"results/{entry}"
+        for entry in CAMPAIGN.document["compare"]
+    ]
+
+
+def compared_tables(name):
+    """A table of every set-up to compare, asked for when the comparison is."""
+
+    def paths(wildcards):
+        folders = compared_folders()
+        if len(folders) < 2:
+            raise WorkflowError(
+                "compare: name at least two set-ups (labels, or folders like results/lab), for "
+                "example --config compare='[lab, other]'."
+            )
+        return [f"{folder}/{name}" for folder in folders]
+
+    return paths
+
+
+def reference_option():
+    """The option that names the network to divide slopes by, where there is one."""
+    wanted = CAMPAIGN.document["compare_reference"]
+    return shlex.join(["--reference", wanted]) if wanted else ""
 
 
 def measurement_params(wildcards):

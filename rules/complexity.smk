@@ -14,5 +14,7 @@ rule count_macs:
     resources:
         mem_mb=4000,
         runtime=10,
+    params:
+        code=COUNTING_CODE,
     script:
         "../workflow/scripts/count_macs.py"

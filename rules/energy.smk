@@ -1,4 +1,5 @@
-# Traces to energies, by Eq. (1): from the traces alone, so that another estimator measures nothing.
+# Traces to energies, by Eq. (1): from the traces alone, so that another estimator measures nothing. Or the
+# energies of a table that was brought along, after it has been checked.
 
 
 rule build_energy:
@@ -7,6 +8,7 @@ rule build_energy:
         idle=rules.measure_idle.output.idle if MEASURING else [],
         index=f"results/images/{COLLECTION}/index.csv" if MEASURED else [],
         table=CAMPAIGN.document["energy_table"] or [],
+        complexity=[] if MEASURED else rules.count_macs.output.summary,
     output:
         energy=f"{RESULTS}/energy.csv",
         parquet=f"{RESULTS}/energy.parquet",
@@ -18,6 +20,7 @@ rule build_energy:
         f"logs/{SETUP}/build_energy.log",
     conda:
         CONDA
+    threads: 4
     resources:
         mem_mb=4000,
         runtime=30,

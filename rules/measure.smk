@@ -11,6 +11,7 @@ rule measure:
         f"{RESULTS}/traces/{{part}}/{{network}}/q{{quality}}/{{image}}.parquet",
     log:
         f"logs/{SETUP}/measure/{{part}}/{{network}}/q{{quality}}/{{image}}.log",
+    priority: priority_of_modality
     conda:
         CONDA
     threads: workflow.cores
@@ -23,6 +24,7 @@ rule measure:
         digest=SETTINGS_DIGEST,
         stale=measurement_params,
         passport=PASSPORT_OPTION,
+        worker=WORKER_OPTION,
     shell:
         "nic-energy measure"
         " --config {params.config:q}"
@@ -34,5 +36,6 @@ rule measure:
         " --image-file {input.image:q}"
         " --idle {input.idle:q}"
         " {params.passport}"
+        " {params.worker}"
         " --output {output:q}"
         " 2> {log:q} || {{ rc=$?; tail -n 20 {log:q} >&2; exit $rc; }}"

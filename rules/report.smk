@@ -1,5 +1,5 @@
-# Figures 1 to 3 of the paper for this set-up, its idle power and its uncertainty as figures, and one
-# page that shows everything.
+# Figures 1 to 3 and the tables of the paper for this set-up, further figures, and one page that shows
+# everything.
 
 
 rule plot_power_trace:
@@ -26,6 +26,7 @@ rule plot_energy_over_pixels:
     input:
         energy=rules.build_energy.output.energy,
         models=rules.fit_energy_models.output.models,
+        paper=PAPER,
     output:
         svg=f"{RESULTS}/figures/energy_over_pixels_{{network}}.svg",
         png=f"{RESULTS}/figures/energy_over_pixels_{{network}}.png",
@@ -42,6 +43,7 @@ rule plot_energy_over_pixels:
 
 rule plot_slope_over_mac:
     input:
+        paper=PAPER,
         models=rules.fit_energy_models.output.models,
         slopes=rules.fit_complexity_models.output[0],
         complexity=rules.count_macs.output.summary,
@@ -57,6 +59,25 @@ rule plot_slope_over_mac:
         runtime=10,
     script:
         "../workflow/scripts/plot_slope_over_mac.py"
+
+
+rule plot_predictor_correlations:
+    input:
+        paper=PAPER,
+        predictors=rules.correlate_predictors.output[0],
+        complexity=rules.count_macs.output.summary,
+    output:
+        svg=f"{RESULTS}/figures/predictor_correlations.svg",
+        png=f"{RESULTS}/figures/predictor_correlations.png",
+    log:
+        f"logs/{SETUP}/plot_predictor_correlations.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/plot_predictor_correlations.py"
 
 
 rule plot_idle_drift:
@@ -94,6 +115,63 @@ rule plot_uncertainty_budget:
         "../workflow/scripts/plot_uncertainty_budget.py"
 
 
+rule write_tables:
+    input:
+        comparison=rules.compare_with_paper.output[0],
+        predictors=rules.correlate_predictors.output[0],
+        complexity=rules.count_macs.output.summary,
+    output:
+        expand(
+            "{folder}/{name}.{suffix}",
+            folder=f"{RESULTS}/tables",
+            name=["table1", "table2", "section4", "section5", "predictors"],
+            suffix=["csv", "tex", "html"],
+        ),
+    log:
+        f"logs/{SETUP}/write_tables.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/write_tables.py"
+
+
+rule plot_residuals:
+    input:
+        rules.validate_energy_models.output.residuals,
+    output:
+        svg=f"{RESULTS}/figures/residuals.svg",
+        png=f"{RESULTS}/figures/residuals.png",
+    log:
+        f"logs/{SETUP}/plot_residuals.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/plot_residuals.py"
+
+
+rule plot_joint_model:
+    input:
+        rules.fit_joint_model.output.model,
+    output:
+        svg=f"{RESULTS}/figures/joint_model.svg",
+        png=f"{RESULTS}/figures/joint_model.png",
+    log:
+        f"logs/{SETUP}/plot_joint_model.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/plot_joint_model.py"
+
+
 rule write_report:
     input:
         energy=rules.build_energy.output.energy,
@@ -104,9 +182,14 @@ rule write_report:
         models=rules.fit_energy_models.output.models,
         slopes=rules.fit_complexity_models.output[0],
         ranking=rules.rank_networks.output[0],
+        comparison=rules.compare_with_paper.output[0],
+        predictors=rules.correlate_predictors.output[0],
+        validation=rules.validate_energy_models.output,
+        regressions=rules.compare_models.output,
+        joint=rules.fit_joint_model.output,
         complexity=rules.count_macs.output.summary,
         external_meter=external_meter_files(),
-        figures=figures(),
+        figures=figures,
     output:
         f"{RESULTS}/report.html",
     log:

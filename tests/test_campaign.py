@@ -1,4 +1,4 @@
-import os
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,15 +32,27 @@ def index(*images: str) -> None:
     path.write_text("\n".join(["image,member,source_sha256,width,height", *images]) + "\n")
 
 
-def test_the_time_left_follows_the_pace(config: Config) -> None:
-    assert campaign.indexed_images(config) is None
-    index("a,a,0,1,1", "b,b,0,1,1")
-    assert campaign.indexed_images(config) == ["a", "b"]
-    assert campaign.time_left(config) == "0 of 4 modalities done"
-    for n, (quality, image) in enumerate([(1, "a"), (1, "b"), (5, "a")]):
-        path = put(config, quality, image)
-        os.utime(path, (1000 + 50 * n, 1000 + 50 * n))
-    assert campaign.time_left(config) == "3 of 4 modalities done, about 50 s left"
+def test_the_order_deals_images_into_blocks_and_holds_every_modality_once(
+    config: Config,
+) -> None:
+    images = [f"i{n}" for n in range(7)]
+    order = campaign.measuring_order(config, images)
+    assert order == campaign.measuring_order(config, images)
+    assert sorted(order) == sorted(campaign.keys(config, images))
+    other = resolve({**config.document, "seed": 1})
+    assert campaign.measuring_order(other, images) != order
+
+    def visits(blocks: int) -> int:
+        found = campaign.measuring_order(
+            resolve({**config.document, "order_blocks": blocks}), images
+        )
+        groups = [key[:3] for key in found]
+        return 1 + sum(one != two for one, two in itertools.pairwise(groups))
+
+    # Two networks in each block; a network may end one block and begin the next.
+    assert visits(1) == 2
+    assert 4 <= visits(3) <= 6
+    assert visits(99) > 6
 
 
 def test_a_trace_is_stale_by_its_settings_its_code_its_network_or_when_it_cannot_be_read(
@@ -98,3 +110,15 @@ def test_the_full_campaign_is_of_the_order_of_a_day_or_more() -> None:
 )
 def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
     assert campaign.duration(seconds) == text
+
+
+def test_networks_of_a_table_are_read_before_it_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    brought = resolve({"setup": "theirs", "energy_table": str(path)})
+    assert campaign.networks_of_table(brought) == []
+    path.write_text("network,quality\nmbt2018,1\ncheng2020-attn,x\na/b,2\n,3\n", "utf-8-sig")
+    assert campaign.networks_of_table(brought) == ["cheng2020-attn", "mbt2018"]
+    path.write_text("net\nmbt2018\n")
+    assert campaign.networks_of_table(brought) == []
+    path.write_bytes(b"network\n\xff\xfe")
+    assert campaign.networks_of_table(brought) == []

@@ -1,5 +1,6 @@
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,38 @@ def test_other_write_errors_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="file/x: not written"):
         files.write_text(tmp_path / "file" / "x", "text")
+
+
+def test_a_file_that_may_not_be_written_says_what_to_do(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StoreError, match=r"Make .* writable for this user and run again"),
+        files.atomic_path(tmp_path / "x"),
+    ):
+        raise OSError(errno.EACCES, "Permission denied")
+
+
+def test_what_a_killed_process_left_is_removed_once_it_is_old(tmp_path: Path) -> None:
+    old, young = tmp_path / ".a.csv.1-ab.part", tmp_path / ".b.csv.2-cd.part"
+    for path in (old, young):
+        path.write_text("half")
+    then = time.time() - 2 * files.LEFTOVER_S
+    os.utime(old, (then, then))
+    files.write_text(tmp_path / "c.csv", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "c.csv"]
+
+
+def test_room_is_asked_for_where_it_will_be_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.require_room(tmp_path / "not" / "yet" / "there", 1)
+    with pytest.raises(StoreError, match=r"raw: only \d+ MiB are free"):
+        files.require_room(tmp_path / "raw", 1 << 60)
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="file: is no folder"):
+        files.require_room(tmp_path / "file" / "raw", 1)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(StoreError, match="this user may not read and write there"):
+        files.require_room(tmp_path / "raw", 1)
 
 
 def test_json_is_sorted_and_refuses_nan(tmp_path: Path) -> None:

@@ -45,5 +45,7 @@ def test_tables_of_joules_begin_with_their_provenance() -> None:
         tables.ENERGY_COLUMNS,
         tables.ENERGY_MODEL_COLUMNS,
         tables.COMPLEXITY_MODEL_COLUMNS,
+        tables.PREDICTOR_COLUMNS,
+        tables.COMPARISON_COLUMNS,
     ):
         assert columns[:3] == ("setup", "source", "part")

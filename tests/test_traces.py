@@ -36,6 +36,14 @@ def test_missing_values_are_null_never_zero(tmp_path: Path) -> None:
     assert np.isnan(read_trace(tmp_path / "t.parquet").column("temperature_c")).all()
 
 
+def test_a_column_is_read_only_since_it_is_handed_out_again() -> None:
+    trace = modality_trace()
+    time = trace.column("time_s")
+    assert trace.column("time_s") is time
+    with pytest.raises(ValueError, match="read-only"):
+        time[0] = 0.0
+
+
 def test_every_column_carries_its_unit_and_meaning(tmp_path: Path) -> None:
     write_trace(tmp_path / "t.parquet", modality_trace())
     schema = pq.read_schema(tmp_path / "t.parquet")
@@ -96,6 +104,15 @@ def test_a_trace_without_a_column_is_refused(tmp_path: Path) -> None:
     pq.write_table(pq.read_table(tmp_path / "t.parquet").drop(["time_s"]), tmp_path / "u.parquet")
     with pytest.raises(StoreError, match="columns missing: time_s"):
         read_trace(tmp_path / "u.parquet")
+
+
+def test_a_trace_of_version_1_0_has_no_count_of_failed_readings(tmp_path: Path) -> None:
+    write_trace(tmp_path / "t.parquet", modality_trace())
+    older = pq.read_table(tmp_path / "t.parquet").drop(["failed_readings"])
+    pq.write_table(older, tmp_path / "u.parquet")
+    back = read_trace(tmp_path / "u.parquet")
+    assert back.samples.schema.names == modality_trace().samples.schema.names
+    assert back.samples.column("failed_readings").null_count == back.samples.num_rows
 
 
 def test_a_flagged_window_is_not_admissible() -> None:

@@ -1,49 +1,187 @@
-"""From the configuration and what lies under results/ to the energy tables, and to the comparison
+"""From the configuration and what lies under results/ to the tables, and to the comparison
 with an external meter.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
+
+import pandas as pd
 
 from nic_energy import tables
 from nic_energy.calibration.campaign import Comparison, Request, compare_campaign
 from nic_energy.calibration.fit import MeterSpec
 from nic_energy.campaign import keys, setup_folder, trace_path
-from nic_energy.config import Config
+from nic_energy.config import Config, project_root
 from nic_energy.energy.build import Analysis, EnergyTables, build_energy
 from nic_energy.energy.estimates import Calibration
 from nic_energy.energy.table import from_table
-from nic_energy.errors import InputError
+from nic_energy.errors import InputError, StoreError
 from nic_energy.external import layout_of, read_log
 from nic_energy.images.index import read_index
-from nic_energy.store import RawStore, modality_key
+from nic_energy.models import comparison, sizes
+from nic_energy.models.joint import joint_model, training_rows
+from nic_energy.models.linear import energy_models
+from nic_energy.models.paper import paper_comparison
+from nic_energy.models.predictor_correlations import correlate_predictors
+from nic_energy.models.published import Published
+from nic_energy.models.ranking import ranking
+from nic_energy.models.residuals import residuals
+from nic_energy.models.slopes import complexity_models
+from nic_energy.models.validation import Plan, bootstrap, validation
+from nic_energy.store import Attempt, RawStore, modality_key
+from nic_energy.traces import read_meta
 from nic_energy.vocabulary import IdleKind
 
+ENERGY_FILES: Mapping[str, str] = {
+    "energy": "energy.csv",
+    "estimators": "energy_estimators.csv",
+    "missing": "missing.csv",
+    "idle": "idle.csv",
+    "diagnostics": "diagnostics.csv",
+}
+"""The tables of `EnergyTables` and their files."""
 
-def energy_tables(config: Config, index: Path | None) -> EnergyTables:
-    """The energy tables of a campaign, from its traces or from the table that was brought.
+MODELS, FOLDS, SLOPES, RANKING = (
+    f"models/{name}.csv" for name in ("energy_models", "folds", "complexity_models", "ranking")
+)
+CORRELATIONS, COMPARISON = (
+    f"models/{name}.csv" for name in ("predictor_correlations", "paper_comparison")
+)
+VALIDATION: tuple[str, ...] = tuple(
+    f"models/{name}.csv"
+    for name in (
+        "validation", "bootstrap", "residuals", "regression_comparison", "predictor_comparison",
+        "size_effects", "joint_model",
+    )
+)  # fmt: skip
+TABLES: tuple[str, ...] = (
+    *ENERGY_FILES.values(), MODELS, FOLDS, SLOPES, RANKING, CORRELATIONS, COMPARISON, *VALIDATION,
+)  # fmt: skip
+"""Every table of a set-up that follows from its traces: what `derive` writes, and the workflow's
+rules of energy and models."""
+PAPER = ("table1", "table2", "text")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the tables of a set-up are made of.
+
+    `folder` holds `traces/`, `reference/` and `raw/`; `index` is index.csv of the images (None
+    with `energy_table`), `complexity` complexity.csv. `settings` are those that the traces must
+    have; None for the configuration's.
+    """
+
+    folder: Path
+    index: Path | None
+    complexity: Path
+    settings: Mapping[str, Any] | None = None
+
+
+def derive(config: Config, inputs: Inputs, output: Path) -> None:
+    """Write every one of `TABLES`, as the workflow does, rule after rule.
+
+    Each step reads what the one before has written, so that numbers pass through the same text.
+    """
+    if config.document["energy_table"] or inputs.index is None:
+        found = brought_tables(config, inputs.complexity)
+    else:
+        found = energy_tables(config, inputs.index, inputs.folder, inputs.settings)
+    for name, file in ENERGY_FILES.items():
+        tables.write_csv(output / file, getattr(found, name))
+    energy = tables.read_csv(output / "energy.csv", tables.ENERGY_COLUMNS)
+    folds, seed = config.document["cross_validation_folds"], config.document["seed"]
+    models, recorded = energy_models(energy, config.networks, folds, seed)
+    tables.write_csv(output / MODELS, models)
+    tables.write_csv(output / FOLDS, recorded)
+    fitted = tables.read_csv(output / MODELS, tables.ENERGY_MODEL_COLUMNS)
+    complexity = tables.read_csv(inputs.complexity, tables.COMPLEXITY_COLUMNS)
+    papers = [project_root() / "resources" / f"paper_{name}.csv" for name in PAPER]
+    slopes = complexity_models(fitted, complexity, tables.read_csv(papers[0]))
+    tables.write_csv(output / SLOPES, slopes)
+    tables.write_csv(output / RANKING, ranking(energy, config.networks))
+    tables.write_csv(output / CORRELATIONS, correlate_predictors(fitted, complexity))
+    compared = paper_comparison(
+        energy,
+        fitted,
+        tables.read_csv(output / FOLDS, tables.FOLD_COLUMNS),
+        tables.read_csv(output / SLOPES, tables.COMPLEXITY_MODEL_COLUMNS),
+        complexity,
+        Published.read(*papers),
+    )
+    tables.write_csv(output / COMPARISON, compared)
+    for name, table in zip(VALIDATION, _validation(config, energy, complexity), strict=True):
+        tables.write_csv(output / name, table)
+
+
+def _validation(
+    config: Config, energy: pd.DataFrame, complexity: pd.DataFrame
+) -> Iterator[pd.DataFrame]:
+    """The tables of `VALIDATION`, in their order."""
+    networks, plan = config.networks, Plan.of(config)
+    yield validation(energy, networks, plan)
+    yield bootstrap(energy, networks, plan)
+    yield residuals(energy, networks)
+    yield comparison.regression_comparison(energy, networks, plan)
+    yield comparison.predictor_comparison(energy, networks, plan)
+    yield sizes.size_effect_table(energy, networks)
+    yield joint_model(training_rows(energy, complexity, networks))[1]
+
+
+def brought_tables(config: Config, complexity: Path) -> EnergyTables:
+    """The energy tables of a campaign whose `energy_table` was brought along.
 
     Args:
-        index: index.csv of the images; None with `energy_table`.
+        complexity: complexity.csv.
     """
-    document = config.document
-    if document["energy_table"] or index is None:
-        return from_table(Path(document["energy_table"]), config.networks, config.setup)
-    folder = setup_folder(config.setup)
+    path = Path(config.document["energy_table"])
+    counted = tables.read_csv(complexity, tables.COMPLEXITY_COLUMNS)
+    return from_table(path, config.networks, config.setup, counted)
+
+
+def energy_tables(
+    config: Config,
+    index: Path,
+    folder: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    workers: int = 1,
+) -> EnergyTables:
+    """The energy tables of a campaign from its traces.
+
+    Args:
+        index: index.csv of the images.
+        folder: where `traces/`, `reference/` and `raw/` lie; None for `results/{setup}`.
+        settings: see `Inputs`.
+        workers: processes that may read traces at once.
+    """
+    folder = setup_folder(config.setup) if folder is None else folder
     present, missing = [], []
     for key in keys(config, [entry.image for entry in read_index(index)]):
-        path = trace_path(config.setup, *key)
-        if path.exists():
+        path = folder / "traces" / f"{modality_key(*key)}.parquet"
+        problem = _unreadable(path) if config.document["allow_missing"] else None
+        if path.exists() and problem is None:
             present.append(path)
         else:
-            missing.append(_missing(config.setup, RawStore(folder), key))
-    return build_energy(
+            missing.append(_missing(config.setup, RawStore(folder), key, problem))
+    found = build_energy(
         present,
         folder / "reference" / "idle.parquet",
-        expected_settings=config.settings(),
+        expected_settings=config.settings() if settings is None else settings,
         analysis=analysis_of(config),
         missing=missing,
+        workers=workers,
+    )
+    return labelled(found, config.setup)
+
+
+def labelled(found: EnergyTables, setup: str) -> EnergyTables:
+    """The tables under the label of the configuration: traces that were put under another one
+    keep the label that they were measured under.
+    """
+    return replace(
+        found,
+        **{name: getattr(found, name).assign(setup=setup) for name in ENERGY_FILES},
     )
 
 
@@ -56,7 +194,6 @@ def analysis_of(config: Config) -> Analysis:
         document["power_field"],
         cast(IdleKind, protocol.idle_kind),
         Calibration(**calibration) if calibration else None,
-        protocol.temperature_band_celsius,
     )
 
 
@@ -103,9 +240,22 @@ def meter_of(options: Mapping[str, Any]) -> MeterSpec:
     )
 
 
-def _missing(setup: str, store: RawStore, key: tuple[str, str, int, str]) -> Mapping[str, Any]:
+def _unreadable(path: Path) -> str | None:
+    """Why a trace that is there cannot be used, None where it can or is not there."""
+    try:
+        if path.exists():
+            read_meta(path)
+    except StoreError as error:
+        return f"StoreError: {error}"
+    return None
+
+
+def _missing(
+    setup: str, store: RawStore, key: tuple[str, str, int, str], problem: str | None
+) -> Mapping[str, Any]:
+    """A row of missing.csv; `problem` says why the trace that is there cannot be used."""
     part, network, quality, image = key
-    failed = [a for a in store.attempts(modality_key(*key)) if a.meta.outcome == "failed"]
+    failed = failed_attempts(store, key)
     return {
         "setup": setup,
         "part": part,
@@ -113,5 +263,10 @@ def _missing(setup: str, store: RawStore, key: tuple[str, str, int, str]) -> Map
         "quality": quality,
         "image": image,
         "failed_attempts": len(failed),
-        "last_error": failed[0].meta.error if failed else None,
+        "last_error": problem or (failed[0].meta.error if failed else None),
     }
+
+
+def failed_attempts(store: RawStore, key: tuple[str, str, int, str]) -> list[Attempt]:
+    """The failed attempts at a modality, the newest first."""
+    return [a for a in store.attempts(modality_key(*key)) if a.meta.outcome == "failed"]

@@ -1,13 +1,12 @@
 """A campaign as a list of modalities: what is done, what is stale, how long it takes."""
 
 import csv
-import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from random import Random
 from typing import Any
 
 from nic_energy import fingerprint
@@ -48,15 +47,24 @@ def keys(config: Config, images: Sequence[str]) -> list[tuple[str, str, int, str
     ]
 
 
-def time_left(config: Config) -> str:
-    """How far the campaign is and how long the rest takes at the present pace."""
-    images = indexed_images(config)
-    traces = [trace_path(config.setup, *key) for key in keys(config, images or [])]
-    finished = sorted(path.stat().st_mtime for path in traces if path.exists())
-    left = len(traces) - len(finished)
-    steps = [b - a for a, b in itertools.pairwise(finished)][-20:]
-    pace = f", about {duration(left * median(steps))} left" if steps and left else ""
-    return f"{len(finished)} of {len(traces)} modalities done{pace}"
+def measuring_order(config: Config, images: Sequence[str]) -> list[tuple[str, str, int, str]]:
+    """All modalities in the order in which they are measured.
+
+    The images are dealt at random into `order_blocks` blocks; in each block the networks and
+    quality levels come in a random order, each with all images of the block in a random order. One
+    block visits every network once (least loading and preheating); as many blocks as images
+    measure every network once in each (drift falls on all alike).
+    """
+    random = Random(config.document["seed"])  # noqa: S311 - an order, not a secret
+    dealt = random.sample(list(images), len(images))
+    count = min(int(config.document["order_blocks"]), max(1, len(dealt)))
+    groups = [(part, *point) for part in config.parts for point in config.points]
+    order = []
+    for block in range(count):
+        own = dealt[block::count]
+        for group in random.sample(groups, len(groups)):
+            order += [(*group, image) for image in random.sample(own, len(own))]
+    return order
 
 
 def indexed_images(config: Config) -> list[str] | None:
@@ -66,6 +74,29 @@ def indexed_images(config: Config) -> list[str] | None:
         return None
     with path.open(encoding="utf-8", newline="") as handle:
         return [row["image"] for row in csv.DictReader(handle)]
+
+
+def expected_images(config: Config) -> int | None:
+    """How many images the configuration says there are, None where it does not say."""
+    select = config.images.select
+    if isinstance(select, int):
+        return select
+    return len(select) if select else config.images.count
+
+
+def networks_of_table(config: Config) -> list[str]:
+    """Networks of the `energy_table`, sorted; none while it cannot be read.
+
+    What is wrong with the table, networks that there are not among it, is said by the job that
+    reads all of it.
+    """
+    path = Path(config.document["energy_table"])
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            named = {row.get("network") for row in csv.DictReader(handle)}
+            return sorted(name for name in config.networks if name in named)
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
 
 
 def trace_is_stale(config: Config, key: Sequence[Any], code_fingerprint: str) -> bool:
@@ -88,16 +119,27 @@ def trace_is_stale(config: Config, key: Sequence[Any], code_fingerprint: str) ->
 
 
 def passport_is_stale(config: Config, code_fingerprint: str) -> bool:
-    """Whether there is a passport of the power sensor that has to be measured again."""
+    """Whether there is a passport of the power sensor that has to be measured again: other
+    settings or code, or not readable.
+    """
     path = passport_path(config.setup)
     if not path.exists():
         return False
-    document = json.loads(path.read_text(encoding="utf-8"))
+    document = _passport(path)
     digest = digest_of(config.passport_settings())
     return (document.get("settings_digest"), document.get("code_fingerprint")) != (
         digest,
         code_fingerprint,
     )
+
+
+def _passport(path: Path) -> Mapping[str, Any]:
+    """The document of a passport; empty where it is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def duration(seconds: float) -> str:
@@ -127,8 +169,7 @@ def estimate(config: Config) -> Estimate:
     warm the device still is. What is left to a passport that is not there yet counts as the
     paper's.
     """
-    protocol, passport = config.protocol, passport_path(config.setup)
-    choice = json.loads(passport.read_text(encoding="utf-8"))["choice"] if passport.exists() else {}
+    protocol, choice = config.protocol, _passport(passport_path(config.setup)).get("choice", {})
     numbers = resolved(config.settings(), choice)["protocol"]
     window = 1.03 * protocol.min_duration_s + numbers["lead_in_s"] + 2.5 / numbers["sampling_hz"]
     calibration = protocol.min_duration_s / 2

@@ -1,8 +1,10 @@
-"""Errors that reach a user, each with the exit code of the command line.
+"""Errors that reach a user, each with the exit code of the command line (docs/faults.md).
 
 A message names the file, the key or the device that is wrong and says what to do about it.
 Library code raises these; only the command line turns them into exit codes.
 """
+
+from collections.abc import Iterator
 
 
 class NicEnergyError(Exception):
@@ -53,7 +55,28 @@ class MismatchError(NicEnergyError):
     exit_code = 8
 
 
-class InterruptedMeasurementError(NicEnergyError):
-    """The user or the system asked the measurement to stop (SIGTERM, SIGINT)."""
+class InterruptedMeasurementError(KeyboardInterrupt):
+    """The user or the system asked the measurement to stop (SIGTERM, SIGINT, SIGHUP).
+
+    It comes at any moment and is no `Exception`, so that nobody who handles those swallows it.
+    """
 
     exit_code = 9
+
+
+class BundleError(NicEnergyError):
+    """A bundle is not what it says that it is, or bundles do not go together."""
+
+    exit_code = 10
+
+
+def exit_codes() -> Iterator[tuple[int, str]]:
+    """Every exit code with what it means, in order."""
+    yield 0, "Done."
+    yield NicEnergyError.exit_code, "Something that nobody foresaw; the log holds its traceback."
+    kinds: tuple[type[NicEnergyError] | type[InterruptedMeasurementError], ...] = (
+        *NicEnergyError.__subclasses__(),
+        InterruptedMeasurementError,
+    )
+    for error in sorted(kinds, key=lambda kind: kind.exit_code):
+        yield error.exit_code, str(error.__doc__).partition("\n")[0]

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from typing import Any
 from nic_energy.errors import StoreError
 
 CHUNK_BYTES = 1 << 20
+LEFTOVER_S = 3600.0
+"""No file takes so long to write: a partial one that old was left by a process that was killed."""
 
 
 @contextlib.contextmanager
@@ -20,7 +24,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; rename it into place on success.
 
     The bytes are on disk before the rename, so a crash leaves the old file or the new one,
-    never a part. On any error the partial file is removed.
+    never a part. On any error the partial file is removed; those of processes that were killed
+    are removed when they are `LEFTOVER_S` old.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written.
@@ -29,6 +34,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent)
         yield partial
         with partial.open("rb") as handle:
             os.fsync(handle.fileno())
@@ -47,7 +53,50 @@ def _explain(path: Path, error: OSError) -> str:
             f"{path}: not written, {reason}. Free some space on the file system of "
             f"{path.parent} and run again; finished measurements are kept."
         )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"{path}: not written, {reason}. Make {path.parent} writable for this user and run "
+            "again; finished measurements are kept."
+        )
     return f"{path}: not written, {reason}."
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for partial in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime > LEFTOVER_S:
+                partial.unlink()
+
+
+def require_room(folder: Path, least_bytes: int) -> None:
+    """Refuse to begin what could not be written at its end.
+
+    Args:
+        folder: where it will be written; it need not be there yet.
+
+    Raises:
+        StoreError: this user may not write there, or the file system is nearly full.
+    """
+    there = Path(folder).absolute()
+    try:
+        while not there.exists():
+            there = there.parent
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be reached, {error.strerror or error}.") from error
+    if not there.is_dir():
+        raise StoreError(f"{there}: is no folder, so nothing can be written to {folder}; move it.")
+    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        raise StoreError(
+            f"{there}: this user may not read and write there. Change its owner or its "
+            "permissions (chown, chmod), or start from another working directory."
+        )
+    if free < least_bytes:
+        raise StoreError(
+            f"{folder}: only {free / 2**20:.0f} MiB are free on its file system, less than the "
+            f"{least_bytes / 2**20:.0f} MiB that are held ready for a trace and its tables. Free "
+            "some space and run again; finished measurements are kept."
+        )
 
 
 def write_text(path: Path, text: str) -> None:

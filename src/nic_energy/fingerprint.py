@@ -26,12 +26,16 @@ MEASURING: tuple[str, ...] = (
     "codecs/networks.py",
     "codecs/padding.py",
     "codecs/weights.py",
+    "energy/admissibility.py",
     "energy/estimators.py",
     "energy/idle.py",
     "measure/backends.py",
     "measure/device.py",
     "measure/loading.py",
     "measure/modality.py",
+    "measure/reference.py",
+    "measure/warm.py",
+    "measure/workshop.py",
     "protocol/bench.py",
     "protocol/idle.py",
     "protocol/preheat.py",
@@ -39,7 +43,13 @@ MEASURING: tuple[str, ...] = (
     "sampler",
     "statistics/stopping.py",
 )
-IDLE: tuple[str, ...] = ("energy/idle.py", "measure/idle.py", "protocol/idle.py", "sampler")
+IDLE: tuple[str, ...] = (
+    "energy/admissibility.py",
+    "energy/idle.py",
+    "measure/idle.py",
+    "protocol/idle.py",
+    "sampler",
+)
 PASSPORT: tuple[str, ...] = (
     "measure/burning.py",
     "protocol/passport.py",

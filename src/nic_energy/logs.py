@@ -2,11 +2,22 @@
 
 import logging
 import sys
+import unicodedata
 from types import TracebackType
 
 from nic_energy.errors import NicEnergyError
 
 log = logging.getLogger("nic_energy")
+
+
+def visible(text: str) -> str:
+    """The text with its control characters spelled out, so that none moves a terminal."""
+    return "".join(
+        char
+        if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs")
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
 
 
 def log_to(path: str) -> None:
@@ -32,5 +43,5 @@ def _on_error(
 ) -> None:
     if isinstance(error, NicEnergyError):
         log.error("%s", error)
-    else:
-        log.critical("unexpected error", exc_info=(kind, error, traceback))
+        sys.exit(error.exit_code)
+    log.critical("unexpected error", exc_info=(kind, error, traceback))

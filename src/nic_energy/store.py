@@ -5,6 +5,7 @@ declared to Snakemake, which deletes declared outputs before it re-runs a job. T
 contract is a hard link to the accepted attempt.
 """
 
+import logging
 import re
 import secrets
 from collections.abc import Iterator, Mapping
@@ -14,8 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from nic_energy.errors import MismatchError, StoreError
-from nic_energy.files import link_or_copy
-from nic_energy.traces import Trace, TraceMeta, read_meta, write_trace
+from nic_energy.files import link_or_copy, require_room
+from nic_energy.traces import MeterInfo, Trace, TraceMeta, read_meta, write_trace
+
+log = logging.getLogger(__name__)
+
+ROOM_BYTES = 64 << 20
+"""More than any trace takes."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,14 @@ class RawStore:
     def __init__(self, setup_folder: Path) -> None:
         self.root = Path(setup_folder) / "raw"
 
+    def require_room(self) -> None:
+        """Refuse a measurement whose trace could not be written in the end.
+
+        Raises:
+            StoreError: this user may not write there, or the file system is nearly full.
+        """
+        require_room(self.root, ROOM_BYTES)
+
     def add(self, key: str, trace: Trace) -> Path:
         """Write an attempt under `key` (`idle` or `{part}/{network}/q{quality}/{image}`)."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -71,12 +85,28 @@ class RawStore:
         return path
 
     def attempts(self, key: str) -> Iterator[Attempt]:
-        """Readable attempts under `key`, newest first; an unreadable file is passed over."""
-        for path in sorted((self.root / key).glob("*.parquet"), reverse=True):
+        """Readable attempts under `key`, newest first; a file that is not whole is passed over.
+
+        Raises:
+            StoreError: the folder may not be read.
+        """
+        for path in sorted(self._files(key), reverse=True):
             try:
                 yield Attempt(path, read_meta(path))
-            except StoreError:
-                continue
+            except StoreError as error:
+                log.warning("passed over: %s", error)
+
+    def _files(self, key: str) -> list[Path]:
+        folder = self.root / key
+        try:
+            return [path for path in folder.iterdir() if path.suffix == ".parquet"]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(
+                f"{folder}: cannot be read, {error.strerror}; what was measured there would be "
+                "measured again. Change its owner or its permissions (chown, chmod)."
+            ) from error
 
     def find(self, key: str, identity: Identity) -> Attempt | None:
         """The newest accepted attempt with that identity, if there is one."""
@@ -86,19 +116,19 @@ class RawStore:
         """Make `target` a hard link to (or a copy of) an attempt."""
         link_or_copy(attempt, target)
 
+    def bound(self) -> MeterInfo | None:
+        """The device that this set-up is bound to by its first idle reference, None before it."""
+        accepted = [a for a in self.attempts("idle") if a.meta.outcome == "accepted"]
+        return accepted[-1].meta.meter if accepted else None
+
     def check_device(self, uuid: str) -> None:
         """Refuse a device other than the one that this set-up is bound to.
-
-        The first measurement of a set-up, its idle reference, binds it.
 
         Raises:
             MismatchError: the set-up belongs to another device.
         """
-        first = next(iter(sorted((self.root / "idle").glob("*.parquet"))), None)
-        if first is None:
-            return
-        bound = read_meta(first).meter
-        if bound.device_uuid != uuid:
+        bound = self.bound()
+        if bound is not None and bound.device_uuid != uuid:
             raise MismatchError(
                 f"{self.root.parent}: this set-up is bound to {bound.device_name} "
                 f"({bound.device_uuid}), but the device here is {uuid}. Give the other device a "

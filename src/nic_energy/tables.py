@@ -13,6 +13,10 @@ import pandas as pd
 from nic_energy.errors import InputError
 from nic_energy.files import write_with
 
+SCHEMA_VERSION = "1.0"
+"""Of all tables together: another minor version adds columns or tables, another major version
+changes the meaning, unit, definition or name of one (docs/formats.md)."""
+
 PROVENANCE = ("setup", "source", "part")
 
 ENERGY_COLUMNS: tuple[str, ...] = (
@@ -93,6 +97,8 @@ DIAGNOSTIC_COLUMNS: tuple[str, ...] = (
     "temperature_percent_per_kelvin",
     "temperature_u_percent_per_kelvin",
     "counter_disagrees",
+    "scatter_percent",
+    "scatter_degrees_of_freedom",
 )
 EXTERNAL_METER_COLUMNS: tuple[str, ...] = (
     *PROVENANCE,
@@ -135,6 +141,15 @@ COMPLEXITY_COLUMNS: tuple[str, ...] = (
     "kmac_per_pixel",
     "kmac_per_pixel_second_layer",
     "kmac_per_pixel_executed",
+    "kmac_per_pixel_analysis",
+    "kmac_per_pixel_synthesis",
+    "kmac_per_pixel_hyper_analysis",
+    "kmac_per_pixel_hyper_synthesis",
+    "kmac_per_pixel_entropy_model",
+    "layers",
+    "operator_calls",
+    "activation_bytes_per_pixel",
+    "latent_values_per_pixel",
 )
 COMPLEXITY_LAYER_COLUMNS: tuple[str, ...] = (
     "network",
@@ -193,6 +208,110 @@ FOLD_COLUMNS: tuple[str, ...] = (
     "energy_j",
     "predicted_energy_j",
 )
+LINE_KEYS: tuple[str, ...] = (*PROVENANCE, "estimator", "network", "abbreviation", "level")
+VALIDATION_COLUMNS: tuple[str, ...] = (
+    *LINE_KEYS,
+    "n",
+    "split",
+    "leaks",
+    "folds",
+    "repeats",
+    "mean_relative_error_percent",
+    "mean_relative_error_std_percent",
+    "low_percent",
+    "high_percent",
+    "resampled",
+    "clusters",
+    "effective_clusters",
+    "note",
+)
+BOOTSTRAP_COLUMNS: tuple[str, ...] = (
+    *LINE_KEYS,
+    "quantity",
+    "value",
+    "resampled",
+    "clusters",
+    "effective_clusters",
+    "resamples",
+    "low",
+    "high",
+    "gum_low",
+    "gum_high",
+    "note",
+)
+RESIDUAL_COLUMNS: tuple[str, ...] = (
+    *LINE_KEYS,
+    "quality",
+    "image",
+    "pixels",
+    "padded_size",
+    "energy_j",
+    "fitted_energy_j",
+    "relative_residual_percent",
+    "leverage",
+    "cooks_distance",
+    "influential",
+)
+REGRESSION_COLUMNS: tuple[str, ...] = (
+    *LINE_KEYS,
+    "n",
+    "method",
+    "alpha_j_per_pixel",
+    "beta_j",
+    "error_by_image_percent",
+    "bias_by_image_percent",
+    "error_by_padded_size_percent",
+    "bias_by_padded_size_percent",
+    "note",
+)
+PREDICTOR_COMPARISON_COLUMNS: tuple[str, ...] = (
+    *LINE_KEYS,
+    "n",
+    "split",
+    "predictor",
+    "error_percent",
+    "pixels_error_percent",
+    "difference_percent",
+    "low_percent",
+    "high_percent",
+    "clusters",
+    "note",
+)
+SIZE_EFFECT_COLUMNS: tuple[str, ...] = (
+    *LINE_KEYS,
+    "padded_size",
+    "images",
+    "mean_relative_residual_percent",
+    "size_effect_percent",
+    "between_sizes_percent",
+    "within_size_percent",
+    "p_value",
+)
+JOINT_MODEL_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "estimator",
+    "kind",
+    "model",
+    "terms",
+    "networks",
+    "left_out_error_percent",
+    "left_out_error_u_percent",
+    "worst_network",
+    "worst_error_percent",
+    "chosen",
+    "note",
+)
+LEFT_OUT_SETUP_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "estimator",
+    "sources",
+    "scaled_by",
+    "model",
+    "scale",
+    "networks",
+    "error_percent",
+    "bias_percent",
+)
 COMPLEXITY_MODEL_COLUMNS: tuple[str, ...] = (
     *PROVENANCE,
     "estimator",
@@ -205,6 +324,65 @@ COMPLEXITY_MODEL_COLUMNS: tuple[str, ...] = (
     "slope_u",
     "intercept_u",
 )
+RATIO = ("ratio", "ratio_u", "ratio_low", "ratio_high")
+NORMALISED_SLOPE_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "estimator",
+    "network",
+    "abbreviation",
+    "level",
+    "n",
+    "images",
+    "alpha_j_per_pixel",
+    "alpha_u_j_per_pixel",
+    "calibrated",
+    "reference",
+    *RATIO,
+    "note",
+)
+PORTABILITY_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "network",
+    "abbreviation",
+    "level",
+    "reference",
+    "setups",
+    "ratio",
+    "p_value",
+    "verdict",
+    "differing",
+    "spread_percent",
+    "spread_most_percent",
+    "tolerance_percent",
+    "tau_percent",
+    "tau_most_percent",
+    "i_squared_percent",
+)
+AGREEMENT_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "quantity",
+    "level",
+    "networks",
+    "pairs",
+    "concordant",
+    "discordant",
+    "undecided",
+    "tau",
+    "tau_b",
+    "tau_low",
+    "tau_high",
+    "reversed",
+)
+JOULE_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "network",
+    "abbreviation",
+    "level",
+    "comparable",
+    *RATIO,
+    "note",
+)
+SETTING_COLUMNS: tuple[str, ...] = ("setting", "differs", "setup", "value")
 PREDICTORS: tuple[str, ...] = (
     "kmac_per_pixel",
     "kmac_per_pixel_second_layer",
@@ -212,6 +390,71 @@ PREDICTORS: tuple[str, ...] = (
     "parameters",
     "published_kmac_per_pixel",
     "published_kmac_per_pixel_second_layer",
+)
+
+NETWORK_PARAMETERS: tuple[str, ...] = (
+    "kmac_per_pixel",
+    "kmac_per_pixel_second_layer",
+    "kmac_per_pixel_executed",
+    "kmac_per_pixel_analysis",
+    "kmac_per_pixel_synthesis",
+    "kmac_per_pixel_hyper_analysis",
+    "kmac_per_pixel_hyper_synthesis",
+    "kmac_per_pixel_entropy_model",
+    "parameters",
+    "layers",
+    "operator_calls",
+    "activation_bytes_per_pixel",
+    "latent_values_per_pixel",
+    "pad_multiple",
+)
+"""Columns of complexity.csv that energy per pixel is compared with."""
+
+PREDICTOR_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "estimator",
+    "predictor",
+    "rank",
+    "rank_best",
+    "rank_worst",
+    "networks",
+    "n",
+    "pearson_r",
+    "pearson_r_low",
+    "pearson_r_high",
+    "pearson_r_without_one_low",
+    "pearson_r_without_one_high",
+    "mean_relative_error_percent",
+    "left_out_error_percent",
+    "planned",
+    "reference",
+    "difference_r",
+    "difference_r_low",
+    "difference_r_high",
+    "difference_left_out_percent",
+    "sign_flip_p",
+    "sign_flip_p_least",
+)
+COMPARISON_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "estimator",
+    "where",
+    "quantity",
+    "network",
+    "abbreviation",
+    "level",
+    "predictor",
+    "unit",
+    "ours",
+    "expanded_uncertainty",
+    "low",
+    "high",
+    "interval",
+    "printed",
+    "relation",
+    "from_printed_tables",
+    "ratio",
+    "note",
 )
 
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from nic_energy.errors import StoreError
 from nic_energy.files import atomic_path
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 METADATA_KEY = b"nic_energy"
 
 FloatArray = npt.NDArray[np.float64]
@@ -63,8 +63,13 @@ SAMPLE_COLUMNS: tuple[Column, ...] = (
     Column("throttle_sw_thermal_ns", pa.int64(), "ns", "NVML field 269, cumulative"),
     Column("throttle_hw_thermal_ns", pa.int64(), "ns", "NVML field 270, cumulative"),
     Column("throttle_power_brake_ns", pa.int64(), "ns", "NVML field 271, cumulative"),
+    Column(
+        "failed_readings", pa.int64(), "", "readings that NVML failed to give and that are null"
+    ),
 )
 SAMPLE_COLUMN_NAMES: tuple[str, ...] = tuple(column.name for column in SAMPLE_COLUMNS)
+LATER_COLUMNS = frozenset({"failed_readings"})
+"""Columns that version 1.0 had not; null where a trace has none."""
 
 Sample = Mapping[str, float | int | None]
 """One reading: column name to value; a value that the device does not offer is None, never 0."""
@@ -144,13 +149,32 @@ class Window:
         return not INADMISSIBLE.intersection(self.flags)
 
 
-INADMISSIBLE = frozenset({"window_too_short", "too_few_samples"})
-"""Window flags that keep a window out of the mean."""
+INADMISSIBLE = frozenset(
+    {
+        "clock_changed",
+        "clock_step",
+        "counter_reset",
+        "failed_readings",
+        "implausible_readings",
+        "other_processes",
+        "performance_state_changed",
+        "sampler_gap",
+        "stale_readings",
+        "temperature_outside_band",
+        "throttled",
+        "too_few_samples",
+        "window_too_short",
+    }
+)
+"""Window flags that keep a window out of the mean; any other only says what was."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A marked stretch of the trace that is not a window (preheat, lead_in, idle, wave_on)."""
+    """A marked stretch of the trace that is not a window (preheat, lead_in, idle, wave_on).
+
+    A rest whose readings cannot be right is kept as `idle_rejected`.
+    """
 
     phase: str
     start_s: float
@@ -238,12 +262,18 @@ class Trace:
 
     samples: pa.Table
     meta: TraceMeta
+    _columns: dict[str, FloatArray] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def column(self, name: str) -> FloatArray:
-        """A sample column as float64, shape (samples,); missing values are NaN."""
-        return np.asarray(
-            self.samples.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float
-        )
+        """A sample column as float64, shape (samples,), read-only; missing values are NaN."""
+        if name not in self._columns:
+            values = self.samples.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
+            column = np.asarray(values, dtype=float)
+            column.flags.writeable = False
+            self._columns[name] = column
+        return self._columns[name]
 
 
 def samples_table(samples: Sequence[Sample]) -> pa.Table:
@@ -320,49 +350,79 @@ def read_trace(path: Path) -> Trace:
         StoreError: the file is no trace, is truncated, or has another schema version.
     """
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            meta = _meta_from(path, file.schema_arrow.metadata or {})
+            names = set(file.schema_arrow.names)
+            missing = set(SAMPLE_COLUMN_NAMES) - names
+            if missing - LATER_COLUMNS:
+                raise StoreError(
+                    f"{path}: not a whole trace, columns missing: {', '.join(sorted(missing))}."
+                )
+            # Threads cost more than they save on a file of a few thousand samples.
+            known = [name for name in SAMPLE_COLUMN_NAMES if name in names]
+            table = file.read(columns=known, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(_unreadable(path, error)) from error
-    meta = _meta_from(path, table.schema.metadata or {})
-    missing = [name for name in SAMPLE_COLUMN_NAMES if name not in table.column_names]
-    if missing:
-        raise StoreError(f"{path}: not a whole trace, columns missing: {', '.join(missing)}.")
+    for column in SAMPLE_COLUMNS:
+        if column.name in missing:
+            table = table.append_column(column.name, pa.nulls(table.num_rows, column.type))
     return Trace(table.select(list(SAMPLE_COLUMN_NAMES)), meta)
 
 
 def _unreadable(path: Path, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return f"{path}: this user may not read it. Change its owner or permissions (chown, chmod)."
     return (
         f"{path}: cannot be read as a Parquet trace ({error}). If it is truncated, delete it and "
-        "run again: an accepted attempt in the raw store is linked, not measured again."
+        "run again: an accepted attempt that is whole in the raw store is linked, not measured "
+        "again."
     )
 
 
 def _meta_from(path: Path, metadata: Mapping[bytes, bytes]) -> TraceMeta:
     if METADATA_KEY not in metadata:
         raise StoreError(f"{path}: not a nic-energy trace (no `nic_energy` metadata).")
-    document = json.loads(metadata[METADATA_KEY])
-    version = str(document.get("schema_version"))
+    try:
+        document = json.loads(metadata[METADATA_KEY])
+        version = str(document.get("schema_version"))
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise StoreError(f"{path}: its `nic_energy` metadata are damaged ({error}).") from error
     if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise StoreError(
             f"{path}: trace schema version {version}, but this nic-energy reads "
             f"{SCHEMA_VERSION}. Use the release that wrote it."
         )
-    return meta_from_document(document)
+    try:
+        return meta_from_document(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(
+            f"{path}: its `nic_energy` metadata are not those of a trace ({error!r})."
+        ) from error
 
 
 def meta_from_document(document: Mapping[str, Any]) -> TraceMeta:
     """Rebuild the metadata from its JSON document; unknown keys of later versions are ignored."""
-    values = {f.name: document[f.name] for f in dataclasses.fields(TraceMeta) if f.name in document}
-    meter = dict(values["meter"])
-    meter["power_fields"] = tuple(PowerField(**item) for item in meter["power_fields"])
+    values = _known(TraceMeta, document)
+    meter = _known(MeterInfo, values["meter"])
+    meter["power_fields"] = tuple(
+        PowerField(**_known(PowerField, item)) for item in meter["power_fields"]
+    )
     values["meter"] = MeterInfo(**meter)
     if values.get("modality"):
-        modality = dict(values["modality"])
-        modality["image"] = ImageInfo(**modality["image"])
+        modality = _known(Modality, values["modality"])
+        modality["image"] = ImageInfo(**_known(ImageInfo, modality["image"]))
         values["modality"] = Modality(**modality)
     values["windows"] = tuple(
-        Window(**{**item, "flags": tuple(item["flags"])}) for item in values.get("windows", ())
+        Window(**{**_known(Window, item), "flags": tuple(item["flags"])})
+        for item in values.get("windows", ())
     )
-    values["intervals"] = tuple(Interval(**item) for item in values.get("intervals", ()))
+    values["intervals"] = tuple(
+        Interval(**_known(Interval, item)) for item in values.get("intervals", ())
+    )
     values["flags"] = tuple(values.get("flags", ()))
     return TraceMeta(**values)
+
+
+def _known(record: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are fields of the record."""
+    return {f.name: values[f.name] for f in dataclasses.fields(record) if f.name in values}

@@ -18,3 +18,23 @@ SOURCE_NOTES: dict[str, str] = {
     "simulated": "simulated (no real device was metered)",
     "external": "external (a table that was brought along)",
 }
+
+PREDICTOR_WORDS: dict[str, str] = {
+    "kmac_per_pixel": "MACs",
+    "kmac_per_pixel_second_layer": "MACs to 2nd downsampling",
+    "kmac_per_pixel_executed": "MACs executed",
+    "kmac_per_pixel_analysis": "MACs, analysis",
+    "kmac_per_pixel_synthesis": "MACs, synthesis",
+    "kmac_per_pixel_hyper_analysis": "MACs, hyper analysis",
+    "kmac_per_pixel_hyper_synthesis": "MACs, hyper synthesis",
+    "kmac_per_pixel_entropy_model": "MACs, entropy model",
+    "parameters": "parameters",
+    "layers": "layers",
+    "operator_calls": "operator calls",
+    "activation_bytes_per_pixel": "activation bytes",
+    "latent_values_per_pixel": "latent values",
+    "pad_multiple": "padding multiple",
+    "published_kmac_per_pixel": "MACs as printed",
+    "published_kmac_per_pixel_second_layer": "MACs to 2nd downsampling as printed",
+}
+"""Network parameters in words; MACs, bytes and latent values are per pixel."""

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from nic_energy.cli import main
+from nic_energy.cli.main import main
 
 DATA = Path(__file__).parents[1] / "data" / "rtx3090"
 LOGS = (str(DATA / "nvidia_smi.csv"), str(DATA / "external_meter.csv"))

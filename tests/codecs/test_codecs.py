@@ -12,7 +12,7 @@ import torch
 from compressai.zoo import image as zoo
 
 from nic_energy.codecs import execution, identity
-from nic_energy.codecs.execution import NetworkLoad, configure, out_of_memory
+from nic_energy.codecs.execution import NetworkLoad, configure, execution_error
 from nic_energy.codecs.networks import build, load_network
 from nic_energy.codecs.padding import crop, margins, pad, padded_size
 from nic_energy.codecs.quality import bits_per_pixel, psnr_db, rate_and_distortion
@@ -215,21 +215,79 @@ def test_deterministic_executions_are_equal(module: torch.nn.Module, torch_setti
     assert torch.equal(load.once()["x_hat"], load.once()["x_hat"])
 
 
-class Greedy(torch.nn.Module):
+class Failing(torch.nn.Module):
+    """Raises what it is given whenever it runs."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        raise torch.OutOfMemoryError("no memory")
+        raise self.error
 
 
-def test_out_of_memory_says_which_network_and_what_helps() -> None:
-    load = NetworkLoad(Greedy(), torch.rand(1, 3, 8, 8), "mbt2018 quality 8 on big (9000x9000)")
+NAME = "mbt2018 quality 8 on big (9000x9000)"
+
+
+def failures(error: Exception) -> list[str]:
+    """What a network that fails says, however it is run."""
+    load, texts = NetworkLoad(Failing(error), torch.rand(1, 3, 8, 8), NAME), []
     for run in (lambda: load.run(1), load.once):
-        with pytest.raises(MeasurementError, match=r"mbt2018 quality 8 .*cpu ran out.*max_side"):
+        with pytest.raises(MeasurementError) as caught:
             run()
+        texts.append(str(caught.value))
+    return texts
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("CUDA error: out of memory\nCompile with `TORCH_USE_CUDA_DSA`"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate "
+            "memory: you tried to allocate 4000000000000 bytes. Error code 12"
+        ),
+        MemoryError(),
+    ],
+    ids=["torch", "cuda", "cublas", "cpu", "python"],
+)
+def test_out_of_memory_says_which_network_and_what_helps(error: Exception) -> None:
+    for text in failures(error):
+        assert text.startswith(f"{NAME}: cpu ran out of memory. Free the device")
+        assert "images.max_side" in text
+
+
+def test_a_tensor_larger_than_any_memory_is_out_of_memory() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 50)
+    assert "ran out of memory" in failures(caught.value)[0]
+
+
+def test_a_gpu_that_fails_under_the_network_is_named_with_the_first_line() -> None:
+    error = RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be ...")
+    for text in failures(error):
+        assert text.startswith(f"{NAME}: failed on cpu (CUDA error: unspecified launch failure). ")
+        assert "Xid" in text
+
+
+def test_a_network_that_is_wrong_in_itself_says_so() -> None:
+    (text, _) = failures(RuntimeError("mat1 and mat2 shapes cannot be multiplied (1x2 and 3x4)"))
+    assert "shapes cannot be multiplied" in text
+    assert "fails in the network itself" in text
 
 
 def test_free_memory_of_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = torch.OutOfMemoryError("CUDA out of memory")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**30, 4 * 2**30))
-    assert "1.0 of 4.0 GiB free" in str(out_of_memory("net", "cuda:0"))
+    assert "1.0 of 4.0 GiB free" in str(execution_error("net", "cuda:0", error))
+
+    def lost(_: object) -> None:
+        raise RuntimeError("CUDA error: device is lost")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lost)
+    assert "cuda:0 ran out of memory. Free" in str(execution_error("net", "cuda:0", error))
 
 
 def test_rate_and_distortion_in_closed_form() -> None:

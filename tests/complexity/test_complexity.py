@@ -1,6 +1,7 @@
 """MAC counts against the paper's Table 1 and against PyTorch's own counter."""
 
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -44,6 +45,13 @@ def test_every_network_and_quality_has_a_row(counted: tuple[pd.DataFrame, pd.Dat
     assert len(counted[0]) == 44
     assert list(counted[0].columns) == list(tables.COMPLEXITY_COLUMNS)
     assert list(counted[1].columns) == list(tables.COMPLEXITY_LAYER_COLUMNS)
+
+
+def test_the_file_that_other_tests_use_is_what_is_counted(
+    counted: tuple[pd.DataFrame, pd.DataFrame], fixtures: Path
+) -> None:
+    kept = tables.read_csv(fixtures / "complexity.csv")
+    pd.testing.assert_frame_equal(kept, counted[0], check_dtype=False, rtol=1e-12)
 
 
 def test_parameters_equal_the_papers(beside: pd.DataFrame) -> None:

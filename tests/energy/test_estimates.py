@@ -106,7 +106,10 @@ def test_rows_say_whether_they_are_calibrated_and_carry_the_gains_uncertainty() 
     nothing: dict[Any, Any] = {}
     made = []
     for given in (None, calibration):
-        found, campaign = found_by(record, given), CampaignFindings(nothing, nothing, given)
+        found, campaign = (
+            found_by(record, given),
+            CampaignFindings(nothing, nothing, nothing, given),
+        )
         made.append(energy_row(found, found.estimates["trapezoid"], campaign, set()))
         assert len(estimator_rows(found, campaign)) == 3
     raw, calibrated = made

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nic_energy.energy.estimators import execution_energy, window_energies
+from nic_energy.energy.readings import Readings
 from nic_energy.energy.uncertainty import (
     Edges,
     Inputs,
@@ -72,7 +73,7 @@ class Recorded:
         return np.asarray(np.array(found) - true_j)
 
     def edges(self, estimator: EstimatorName) -> Edges:
-        return edges_of(self.trace, self.windows, self.field, estimator, self.idle_w)
+        return edges_of(Readings(self.trace, self.field, self.windows), estimator, self.idle_w)
 
 
 def recorded(
@@ -153,19 +154,19 @@ def test_the_counters_edges_are_those_of_its_windows_whatever_else_happened() ->
         if at > found.windows[1].end_s + 0.5:
             sample["energy_counter_j"] -= 200_000
     reset = Trace(samples_table(samples), found.trace.meta)
-    again = edges_of(reset, found.windows, found.field, "counter", found.idle_w)
+    again = edges_of(Readings(reset, found.field, found.windows), "counter", found.idle_w)
     assert again.windows_j == pytest.approx(found.edges("counter").windows_j)
     short = replace(found.trace.meta, windows=found.windows[:1])
     rest = [{**samples[0], "time_s": 3600.0 + n} for n in range(500)]
     longer = Trace(samples_table([*rest, *found.trace.samples.to_pylist()]), short)
-    alone = edges_of(longer, found.windows[:1], found.field, "counter", found.idle_w)
+    alone = edges_of(Readings(longer, found.field, found.windows[:1]), "counter", found.idle_w)
     assert alone.windows_j[0] == pytest.approx(found.edges("counter").windows_j[0], rel=1e-3)
 
 
 def test_a_counter_that_never_ticked_has_no_edges() -> None:
     trace = modality_trace()
     field = trace.meta.meter.power_fields[0]
-    found = edges_of(trace, trace.meta.windows, field, "counter", 10.0)
+    found = edges_of(Readings(trace, field, trace.meta.windows), "counter", 10.0)
     assert found.windows_j.tolist() == [0, 0]
     assert found.common_j == 0
 
@@ -225,7 +226,9 @@ def test_an_averaged_column_after_a_lead_in_is_as_good() -> None:
         energies = [window_energies(found.trace, w, averaged)[name] for w in found.windows]
         dynamic = np.array([execution_energy(each, found.idle_w, 1)[0] for each in energies])
         errors = dynamic - true_j
-        shared_j = edges_of(found.trace, found.windows, averaged, name, found.idle_w).common_j
+        shared_j = edges_of(
+            Readings(found.trace, averaged, found.windows), name, found.idle_w
+        ).common_j
         spread[name] = errors.std()
         assert abs(errors.mean()) < 3 * math.hypot(shared_j, errors.std() / math.sqrt(30))
         assert shared_j < 0.005 * POWER_W * 5
@@ -235,6 +238,7 @@ def test_an_averaged_column_after_a_lead_in_is_as_good() -> None:
 INPUTS = Inputs(
     mean_j=10.0,
     std_j=0.2,
+    std_degrees_of_freedom=4.0,
     count=5,
     inflation=1.0,
     trend_share=0.0,
@@ -328,7 +332,7 @@ def test_few_windows_widen_the_expanded_uncertainty() -> None:
     alone: dict[str, Any] = {
         "edge_common_j": 0.0, "idle_u_w": None, "effect": None, "gain_u_share": None,
     }  # fmt: skip
-    few = budget(**alone, count=3, std_j=0.2 * math.sqrt(3 / 5))
+    few = budget(**alone, count=3, std_j=0.2 * math.sqrt(3 / 5), std_degrees_of_freedom=2.0)
     many = budget(**alone)
     one, two = few.budget, many.budget
     assert one.combined_standard_uncertainty == pytest.approx(two.combined_standard_uncertainty)
@@ -397,3 +401,14 @@ def test_without_a_thermometer_or_a_change_nothing_is_said_of_temperature() -> N
     assert temperature_effect(negative) is None
     partly = [*heated(1, 0.003), (np.full(5, 3.0), nothing), *single]
     assert temperature_effect(partly) == temperature_effect(heated(1, 0.003))
+
+
+@pytest.mark.parametrize("preset", ["turing", "ampere", "hopper"])
+def test_readings_prepared_once_give_the_energies_of_every_window(preset: str) -> None:
+    found = recorded(preset, 5, [5.0, 6.0, 7.0])
+    for field in found.trace.meta.meter.power_fields:
+        readings = Readings(found.trace, field, found.windows)
+        for window in found.windows:
+            energies = readings.energies(window)
+            assert energies == window_energies(found.trace, window, field)
+            assert set(energies) == set(ESTIMATORS)

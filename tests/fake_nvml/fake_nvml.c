@@ -17,9 +17,13 @@
  *   devices N | trace S:W[:UTIL] S:W[:UTIL] ... | update_ms N | window_ms N |
  *   energy_ms N | limit_w N | procs PID:MIB ... | capability MAJOR.MINOR |
  *   slowdown_c N | mig 0|1 | nofield ID ... | field ID:VALUE ... |
+ *   name TEXT | driver TEXT | cuda N | persistence 0|1 | compute_mode N | display 0|1 |
+ *   ecc NOW:PENDING:ERRORS | app_mhz N | temp_c N | reasons MASK | legacy_mw N |
+ *   draws PID:MIB ... (graphics processes) | counter_percent N (what the counter counts) |
  *   fault FUNC|* DEV|* WHAT [after=N] [count=N]
  *   WHAT: an NVML error without its prefix (GPU_IS_LOST), a number, hang, delay_ms=N,
- *         freeze (time stands still: stuck counters), reset (energy restarts at 0)
+ *         freeze (time stands still: stuck counters), reset (energy restarts at 0),
+ *         crash (the calling process dies)
  */
 #define _GNU_SOURCE
 #define NVML_NO_UNVERSIONED_FUNC_DEFS
@@ -45,12 +49,15 @@ struct fault { char fn[64], what[32]; int dev; long after, count, seen; };
 static struct {
     int ndev, nseg, nfault, nproc, limit_w, mig;
     int major, minor, slowdown_c, nnofield, nfield;
+    int cuda, persistence, compute_mode, display, ecc, ecc_pending, app_mhz, temp_c, ndraw, counter_percent;
+    long ecc_errors, reasons, legacy_mw;      /* temp_c, reasons, legacy_mw: -1 = by the model */
+    char driver[64], name[64];
     unsigned nofield[16];
     struct { unsigned id; unsigned long long value; } field[16];
     long update_ms, window_ms, energy_ms;
     struct seg seg[MAXSEG];
     struct fault fault[MAXFAULT];
-    struct { unsigned pid; unsigned long long b; } proc[16];
+    struct proc { unsigned pid; unsigned long long b; } proc[16], draw[16];
     double period, eperiod;
 } C;
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
@@ -124,13 +131,14 @@ static unsigned long long energy_mj(double t)
 {
     double base = reset_at > 0 ? joules(reset_at) : 0;
     double e = joules(quant(t, C.energy_ms)) - base;
-    return e > 0 ? (unsigned long long)(e * 1e3) : 0;
+    return e > 0 ? (unsigned long long)(e * 10 * C.counter_percent) : 0;
 }
-static unsigned temp_c(double t) { return (unsigned)(30 + mean_w(t, 10.0) * 0.11); }
+static unsigned temp_c(double t) { if (C.temp_c >= 0) return (unsigned)C.temp_c; return (unsigned)(30 + mean_w(t, 10.0) * 0.11); }
 static unsigned sm_mhz(double t) { return at(t)->util > 0 ? 1755 : 345; }
 static unsigned long long reasons(double t)
 {
     const struct seg *s = at(t);
+    if (C.reasons >= 0) return (unsigned long long)C.reasons;
     return s->util <= 0 ? nvmlClocksEventReasonGpuIdle
                         : s->w >= C.limit_w ? nvmlClocksEventReasonSwPowerCap : 0;
 }
@@ -148,12 +156,15 @@ static void entry(char *s)
             if (g.util < 0) g.util = g.w > 80 ? 100 : 0;
             C.seg[C.nseg++] = g;
         }
-    } else if (!strcmp(k, "procs")) {
-        for (C.nproc = 0; (v = strtok_r(NULL, " \t", &save)) && C.nproc < 16; C.nproc++) {
+    } else if (!strcmp(k, "procs") || !strcmp(k, "draws")) {
+        struct proc *p = *k == 'p' ? C.proc : C.draw;
+        int n = 0;
+        for (; (v = strtok_r(NULL, " \t", &save)) && n < 16; n++) {
             unsigned mib = 0;
-            sscanf(v, "%u:%u", &C.proc[C.nproc].pid, &mib);
-            C.proc[C.nproc].b = (unsigned long long)mib << 20;
+            sscanf(v, "%u:%u", &p[n].pid, &mib);
+            p[n].b = (unsigned long long)mib << 20;
         }
+        *(*k == 'p' ? &C.nproc : &C.ndraw) = n;
     } else if (!strcmp(k, "nofield")) {
         while ((v = strtok_r(NULL, " \t", &save)) && C.nnofield < 16) C.nofield[C.nnofield++] = (unsigned)atoi(v);
     } else if (!strcmp(k, "field")) {
@@ -179,6 +190,18 @@ static void entry(char *s)
         else if (!strcmp(k, "limit_w")) C.limit_w = atoi(v);
         else if (!strcmp(k, "slowdown_c")) C.slowdown_c = atoi(v);
         else if (!strcmp(k, "mig")) C.mig = atoi(v);
+        else if (!strcmp(k, "name")) snprintf(C.name, sizeof C.name, "%s", v);
+        else if (!strcmp(k, "driver")) snprintf(C.driver, sizeof C.driver, "%s", v);
+        else if (!strcmp(k, "cuda")) C.cuda = atoi(v);
+        else if (!strcmp(k, "persistence")) C.persistence = atoi(v);
+        else if (!strcmp(k, "compute_mode")) C.compute_mode = atoi(v);
+        else if (!strcmp(k, "display")) C.display = atoi(v);
+        else if (!strcmp(k, "ecc")) sscanf(v, "%d:%d:%ld", &C.ecc, &C.ecc_pending, &C.ecc_errors);
+        else if (!strcmp(k, "app_mhz")) C.app_mhz = atoi(v);
+        else if (!strcmp(k, "temp_c")) C.temp_c = atoi(v);
+        else if (!strcmp(k, "reasons")) C.reasons = strtol(v, NULL, 0);
+        else if (!strcmp(k, "counter_percent")) C.counter_percent = atoi(v);
+        else if (!strcmp(k, "legacy_mw")) C.legacy_mw = atol(v);
         else if (!strcmp(k, "capability")) sscanf(v, "%d.%d", &C.major, &C.minor);
     }
 }
@@ -200,6 +223,9 @@ static void load(void)                                            /* with mu hel
     memset(&C, 0, sizeof C);
     C.major = 8; C.minor = 0; C.slowdown_c = 92; C.mig = -1;
     C.ndev = 1; C.update_ms = 100; C.window_ms = 25; C.energy_ms = 20; C.limit_w = 400;
+    C.cuda = 13000; C.persistence = 1; C.app_mhz = 1410; C.ecc = C.ecc_pending = 1;
+    C.temp_c = -1; C.counter_percent = 100; C.reasons = C.legacy_mw = -1;
+    strcpy(C.driver, "580.00.00-fake"); strcpy(C.name, "Fake NVML Test GPU");
     frozen_at = reset_at = 0;
     char def[] = "trace 0.5:70:0 0.5:300:100";
     entry(def);
@@ -223,7 +249,8 @@ static nvmlReturn_t injected(const char *fn, int d)
             struct fault *f = &C.fault[i];
             if ((strcmp(f->fn, "*") && strcmp(f->fn, fn)) || (f->dev >= 0 && f->dev != d)) continue;
             if (++f->seen <= f->after || (f->count >= 0 && f->seen > f->after + f->count)) continue;
-            if (!strcmp(f->what, "hang")) { hang = 1; f->seen--; }
+            if (!strcmp(f->what, "crash")) abort();
+            else if (!strcmp(f->what, "hang")) { hang = 1; f->seen--; }
             else if (!strcmp(f->what, "freeze")) { if (frozen_at <= 0) frozen_at = mono(); }
             else if (!strcmp(f->what, "reset")) { if (reset_at <= 0) reset_at = mono(); }
             else if (sscanf(f->what, "delay_ms=%ld", &delay) == 1) ;
@@ -268,10 +295,10 @@ API const char *nvmlErrorString(nvmlReturn_t r)
     for (size_t i = 0; i < NERR; i++) if (ERR[i].code == r) return ERR[i].text;
     return "Unknown Error";
 }
-API nvmlReturn_t nvmlSystemGetDriverVersion(char *s, unsigned n) { ENTER(-1); return str(s, n, "580.00.00-fake"); }
+API nvmlReturn_t nvmlSystemGetDriverVersion(char *s, unsigned n) { ENTER(-1); return str(s, n, C.driver); }
 API nvmlReturn_t nvmlSystemGetNVMLVersion(char *s, unsigned n) { ENTER(-1); return str(s, n, "13.580.00.00-fake"); }
-API nvmlReturn_t nvmlSystemGetCudaDriverVersion(int *v) { ENTER(-1); OUT(v, 13000); }
-API nvmlReturn_t nvmlSystemGetCudaDriverVersion_v2(int *v) { ENTER(-1); OUT(v, 13000); }
+API nvmlReturn_t nvmlSystemGetCudaDriverVersion(int *v) { ENTER(-1); OUT(v, C.cuda); }
+API nvmlReturn_t nvmlSystemGetCudaDriverVersion_v2(int *v) { ENTER(-1); OUT(v, C.cuda); }
 API nvmlReturn_t nvmlDeviceGetCount_v2(unsigned *n) { ENTER(-1); OUT(n, (unsigned)C.ndev); }
 API nvmlReturn_t nvmlDeviceGetCount(unsigned *n) { return nvmlDeviceGetCount_v2(n); }
 
@@ -310,7 +337,7 @@ API nvmlReturn_t nvmlDeviceGetHandleByPciBusId_v2(const char *bus, nvmlDevice_t 
     return NVML_ERROR_NOT_FOUND;
 }
 API nvmlReturn_t nvmlDeviceGetHandleByPciBusId(const char *bus, nvmlDevice_t *h) { return nvmlDeviceGetHandleByPciBusId_v2(bus, h); }
-API nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t h, char *s, unsigned n) { DEV(h); return str(s, n, "Fake NVML Test GPU"); }
+API nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t h, char *s, unsigned n) { DEV(h); return str(s, n, C.name); }
 API nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t h, char *s, unsigned n)
 {
     char u[96];
@@ -333,8 +360,11 @@ API nvmlReturn_t nvmlDeviceGetPciInfo_v3(nvmlDevice_t h, nvmlPciInfo_t *p)
 }
 API nvmlReturn_t nvmlDeviceGetArchitecture(nvmlDevice_t h, nvmlDeviceArchitecture_t *a) { DEV(h); OUT(a, NVML_DEVICE_ARCH_AMPERE); }
 API nvmlReturn_t nvmlDeviceGetCudaComputeCapability(nvmlDevice_t h, int *a, int *b) { DEV(h); if (!a) return NVML_ERROR_INVALID_ARGUMENT; *a = C.major; OUT(b, C.minor); }
-API nvmlReturn_t nvmlDeviceGetPersistenceMode(nvmlDevice_t h, nvmlEnableState_t *m) { DEV(h); OUT(m, NVML_FEATURE_ENABLED); }
-API nvmlReturn_t nvmlDeviceGetComputeMode(nvmlDevice_t h, nvmlComputeMode_t *m) { DEV(h); OUT(m, NVML_COMPUTEMODE_DEFAULT); }
+API nvmlReturn_t nvmlDeviceGetPersistenceMode(nvmlDevice_t h, nvmlEnableState_t *m) { DEV(h); OUT(m, (nvmlEnableState_t)C.persistence); }
+API nvmlReturn_t nvmlDeviceGetComputeMode(nvmlDevice_t h, nvmlComputeMode_t *m) { DEV(h); OUT(m, (nvmlComputeMode_t)C.compute_mode); }
+API nvmlReturn_t nvmlDeviceGetDisplayActive(nvmlDevice_t h, nvmlEnableState_t *m) { DEV(h); OUT(m, (nvmlEnableState_t)C.display); }
+API nvmlReturn_t nvmlDeviceGetEccMode(nvmlDevice_t h, nvmlEnableState_t *a, nvmlEnableState_t *b) { DEV(h); if (!a) return NVML_ERROR_INVALID_ARGUMENT; *a = (nvmlEnableState_t)C.ecc; OUT(b, (nvmlEnableState_t)C.ecc_pending); }
+API nvmlReturn_t nvmlDeviceGetTotalEccErrors(nvmlDevice_t h, nvmlMemoryErrorType_t e, nvmlEccCounterType_t c, unsigned long long *v) { DEV(h); (void)e; (void)c; OUT(v, (unsigned long long)C.ecc_errors); }
 API nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t h, unsigned *a, unsigned *b)
 {
     DEV(h);
@@ -345,7 +375,7 @@ API nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t h, unsigned *a, unsigned *b)
 API nvmlReturn_t nvmlDeviceGetC2cModeInfoV(nvmlDevice_t h, nvmlC2cModeInfo_v1_t *c) { DEV(h); (void)c; return NVML_ERROR_NOT_SUPPORTED; }
 
 /* -------------------------------------------------------------- power, energy */
-API nvmlReturn_t nvmlDeviceGetPowerUsage(nvmlDevice_t h, unsigned *mw) { DEV(h); OUT(mw, avg_mw(now())); }
+API nvmlReturn_t nvmlDeviceGetPowerUsage(nvmlDevice_t h, unsigned *mw) { DEV(h); OUT(mw, C.legacy_mw >= 0 ? (unsigned)C.legacy_mw : avg_mw(now())); }
 API nvmlReturn_t nvmlDeviceGetEnforcedPowerLimit(nvmlDevice_t h, unsigned *mw) { DEV(h); OUT(mw, C.limit_w * 1000u); }
 API nvmlReturn_t nvmlDeviceGetPowerManagementLimit(nvmlDevice_t h, unsigned *mw) { DEV(h); OUT(mw, C.limit_w * 1000u); }
 API nvmlReturn_t nvmlDeviceGetPowerManagementDefaultLimit(nvmlDevice_t h, unsigned *mw) { DEV(h); OUT(mw, 400000u); }
@@ -434,6 +464,8 @@ API nvmlReturn_t nvmlDeviceGetVbiosVersion(nvmlDevice_t h, char *s, unsigned n) 
 API nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t h, nvmlUtilization_t *u) { DEV(h); if (!u) return NVML_ERROR_INVALID_ARGUMENT; u->gpu = (unsigned)at(now())->util; u->memory = u->gpu / 2; return NVML_SUCCESS; }
 API nvmlReturn_t nvmlDeviceGetClockInfo(nvmlDevice_t h, nvmlClockType_t c, unsigned *mhz) { DEV(h); OUT(mhz, c == NVML_CLOCK_MEM ? 1215u : sm_mhz(now())); }
 API nvmlReturn_t nvmlDeviceGetMaxClockInfo(nvmlDevice_t h, nvmlClockType_t c, unsigned *mhz) { DEV(h); OUT(mhz, c == NVML_CLOCK_MEM ? 1215u : 1755u); }
+API nvmlReturn_t nvmlDeviceGetApplicationsClock(nvmlDevice_t h, nvmlClockType_t c, unsigned *mhz) { DEV(h); OUT(mhz, c == NVML_CLOCK_MEM ? 1215u : (unsigned)C.app_mhz); }
+API nvmlReturn_t nvmlDeviceGetDefaultApplicationsClock(nvmlDevice_t h, nvmlClockType_t c, unsigned *mhz) { DEV(h); OUT(mhz, c == NVML_CLOCK_MEM ? 1215u : 1410u); }
 API nvmlReturn_t nvmlDeviceGetPerformanceState(nvmlDevice_t h, nvmlPstates_t *p) { DEV(h); OUT(p, at(now())->util > 0 ? NVML_PSTATE_0 : NVML_PSTATE_8); }
 API nvmlReturn_t nvmlDeviceGetCurrentClocksEventReasons(nvmlDevice_t h, unsigned long long *r) { DEV(h); OUT(r, reasons(now())); }
 API nvmlReturn_t nvmlDeviceGetCurrentClocksThrottleReasons(nvmlDevice_t h, unsigned long long *r) { DEV(h); OUT(r, reasons(now())); }
@@ -459,18 +491,18 @@ API nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t h, nvmlMemory_v2_t *m)
     m->total = 40ULL << 30; m->reserved = 256ULL << 20; m->used = used(); m->free = m->total - m->used - m->reserved;
     return NVML_SUCCESS;
 }
-static nvmlReturn_t procs(unsigned *n, nvmlProcessInfo_t *p)
+static nvmlReturn_t procs(const struct proc *of, int count, unsigned *n, nvmlProcessInfo_t *p)
 {
     if (!n) return NVML_ERROR_INVALID_ARGUMENT;
-    unsigned have = C.nproc, room = *n;
+    unsigned have = (unsigned)count, room = *n;
     *n = have;
     if (have > room || (have && !p)) return NVML_ERROR_INSUFFICIENT_SIZE;
     for (unsigned i = 0; i < have; i++) {
         memset(&p[i], 0, sizeof p[i]);
-        p[i].pid = C.proc[i].pid; p[i].usedGpuMemory = C.proc[i].b;
+        p[i].pid = of[i].pid; p[i].usedGpuMemory = of[i].b;
         p[i].gpuInstanceId = p[i].computeInstanceId = 0xFFFFFFFFu;
     }
     return NVML_SUCCESS;
 }
-API nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t h, unsigned *n, nvmlProcessInfo_t *p) { DEV(h); return procs(n, p); }
-API nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v3(nvmlDevice_t h, unsigned *n, nvmlProcessInfo_t *p) { DEV(h); (void)p; OUT(n, 0u); }
+API nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t h, unsigned *n, nvmlProcessInfo_t *p) { DEV(h); return procs(C.proc, C.nproc, n, p); }
+API nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v3(nvmlDevice_t h, unsigned *n, nvmlProcessInfo_t *p) { DEV(h); return procs(C.draw, C.ndraw, n, p); }

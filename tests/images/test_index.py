@@ -1,5 +1,7 @@
 import stat
+import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,9 @@ import pytest
 from nic_energy.errors import InputError
 from nic_energy.images import entry_of, index_images, read_index, write_index
 from nic_energy.images import sources as sources_module
-from nic_energy.images.index import ids
+from nic_energy.images.index import check_id, ids
 from nic_energy.images.sources import Member
+from nic_energy.store import modality_key
 from tests.images.pictures import archive, images, picture, png
 
 
@@ -142,7 +145,83 @@ def test_links_and_bombs_in_an_archive_are_refused(
         bundle.writestr(entry, "/etc/passwd")
     with pytest.raises(InputError, match="it is a link"):
         index_images(images(source="zip", path=str(path)), path)
-    monkeypatch.setattr(sources_module, "MAX_MEMBER_BYTES", 10)
+    monkeypatch.setattr(sources_module, "LIMITS", replace(sources_module.LIMITS, member_bytes=10))
     bomb = archive(tmp_path / "b.zip", x=png())
     with pytest.raises(InputError, match="more than 10"):
         index_images(images(source="zip", path=str(bomb)), bomb)
+
+
+def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Which of them was measured could not be told."""
+    path = tmp_path / "a.zip"
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as bundle:
+        warnings.simplefilter("ignore")
+        bundle.writestr("x.png", png())
+        bundle.writestr("x.png", png(30, 20))
+    with pytest.raises(InputError, match="there are two of that name"):
+        index_images(images(source="zip", path=str(path)), path)
+
+
+def test_a_member_that_unpacks_to_hundreds_of_times_its_size_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("x.bmp", bytes(20 * 2**20))
+    with pytest.raises(InputError, match="more than 200 times its packed size"):
+        index_images(images(source="zip", path=str(path)), path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_method_without_a_bound_on_what_it_yields_is_refused(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as bundle:
+        bundle.writestr("x.png", png())
+    with pytest.raises(InputError, match="not stored or deflated"):
+        index_images(images(source="zip", path=str(path)), path)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2J", "a\u202eb"])
+def test_a_name_with_control_characters_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as bundle:
+        bundle.writestr(f"{name}.png", png())
+    with pytest.raises(InputError, match="control characters") as caught:
+        index_images(images(source="zip", path=str(path)), path)
+    assert name not in str(caught.value)
+    folder = folder_with(tmp_path, **{name: png()})
+    with pytest.raises(InputError, match="control characters"):
+        index_images(images(source="folder", path=str(folder)), None)
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/etc/evil", "..", "a b;rm -rf $HOME", "x" * 300])
+def test_whatever_a_file_is_called_its_id_stays_in_the_folder(name: str) -> None:
+    (image,) = ids([Member(f"{name}.png", f"{name}.png")])
+    assert check_id(image) == image
+    key = modality_key("chain", "net", 1, image)
+    assert Path("/results", key).resolve().is_relative_to("/results/chain/net/q1")
+    assert len(image) <= 109
+
+
+@pytest.mark.parametrize(
+    "image", ["../x", "/etc/x", "", ".x", "a/b", "a\nb", "x" * 200, "..", "-x"]
+)
+def test_an_index_with_an_id_that_could_leave_its_folder_is_refused(
+    tmp_path: Path, image: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(png())
+    (entry,) = index_images(images(source="folder", path=str(tmp_path / "photos")), None)
+    write_index(tmp_path / "index.csv", [replace(entry, image=image)])
+    with pytest.raises(InputError, match="is no id of an image"):
+        read_index(tmp_path / "index.csv")
+    write_index(tmp_path / "index.csv", [entry, replace(entry, image="A")])
+    with pytest.raises(InputError, match="stands there twice"):
+        read_index(tmp_path / "index.csv")
+
+
+def test_a_file_whose_decoder_would_start_a_program_is_no_image(tmp_path: Path) -> None:
+    """Pillow hands PostScript to Ghostscript, whatever the file is called."""
+    folder = folder_with(tmp_path)
+    picture().save(folder / "x.eps")
+    (folder / "x.eps").rename(folder / "x.png")
+    with pytest.raises(InputError, match=r"x\.png: cannot be read as an image"):
+        index_images(images(source="folder", path=str(folder)), None)

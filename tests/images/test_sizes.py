@@ -78,6 +78,7 @@ def test_two_images_of_one_size_are_two_images(tmp_path: Path) -> None:
         ("image,width,height\na,wide,10\n", "'wide'"),
         ("image,width,height\na,10.5,10\n", "10.5"),
         ("image,width,height\nbad,0,10\n", "bad has no pixels"),
+        ("image,width,height\nbad,100000,100000\n", "bad has more than images.max_megapixels"),
         ("image,width,height\nbad,10,-10\n", "bad has no pixels"),
         ("image,width,height\na,10,10\na,10,20\n", "stands there twice"),
     ],

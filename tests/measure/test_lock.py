@@ -1,36 +1,117 @@
+import os
+import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from nic_energy.errors import DeviceError
-from nic_energy.measure.lock import device_lock
+from nic_energy.measure.lock import device_lock, is_held, lock_name
 
 HOLD = """
-import sys, time
+import os, sys
 from nic_energy.measure.lock import device_lock
+if len(sys.argv) > 2:
+    os.setuid(int(sys.argv[2]))
 with device_lock(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
+UUID = f"GPU-lock/test-{os.getpid()}"
 
 
-def test_two_processes_cannot_hold_one_device() -> None:
+def holding(*arguments: str) -> "subprocess.Popen[str]":
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, "GPU-lock/test"],
+        [sys.executable, "-c", HOLD, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    with (
-        pytest.raises(DeviceError, match="another measurement has held"),
-        device_lock("GPU-lock/test", timeout_s=0.2),
-    ):
+    return holder
+
+
+@pytest.fixture
+def holder() -> Iterator["subprocess.Popen[str]"]:
+    """A process that holds the lock until its input ends."""
+    process = holding(UUID)
+    yield process
+    process.communicate("")
+
+
+def refused(uuid: str = UUID) -> str:
+    with pytest.raises(DeviceError) as caught, device_lock(uuid, timeout_s=0.2):
         raise AssertionError
-    with device_lock("GPU-lock/other", timeout_s=0.2):
+    return str(caught.value)
+
+
+def test_two_processes_cannot_hold_one_device(holder: "subprocess.Popen[str]") -> None:
+    message = refused()
+    assert "another measurement has held" in message
+    assert is_held(UUID)
+    assert not is_held(f"{UUID}-other")
+    assert lock_name(UUID) in Path("/proc/net/unix").read_text()
+    assert f"process {holder.pid} of user {os.getuid()}" in message
+    with device_lock(f"{UUID}-other", timeout_s=0.2):
         pass
     holder.communicate("")
-    with device_lock("GPU-lock/test", timeout_s=5):
+    assert not is_held(UUID)
+    with device_lock(UUID, timeout_s=5):
         pass
+    with device_lock(UUID, timeout_s=5):
+        pass
+
+
+def test_a_process_that_is_killed_leaves_no_lock(holder: "subprocess.Popen[str]") -> None:
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with device_lock(UUID, timeout_s=5):
+        pass
+
+
+def test_who_waits_gets_the_lock_when_it_is_free(holder: "subprocess.Popen[str]") -> None:
+    waiter = subprocess.Popen(
+        [sys.executable, "-c", HOLD, UUID], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    holder.communicate("")
+    output, _ = waiter.communicate("", timeout=60)
+    assert output == "held\n"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become another user")
+def test_another_user_is_kept_out_too_and_comes_next() -> None:
+    other = holding(UUID, "65534")
+    assert "of user 65534" in refused()
+    other.communicate("")
+    with device_lock(UUID, timeout_s=5):
+        pass
+    other = holding(UUID, "65534")
+    other.communicate("")
+
+
+def test_nothing_planted_in_the_folder_of_temporary_files_matters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file is opened, so that none can be a link to somebody's data."""
+    victim = tmp_path / "victim"
+    victim.write_text("data")
+    planted = tmp_path / "tmp"
+    planted.mkdir()
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in UUID)
+    (planted / f"nic-energy-{name}.lock").symlink_to(victim)
+    monkeypatch.setattr(tempfile, "tempdir", str(planted))
+    with device_lock(UUID, timeout_s=5):
+        assert [path.name for path in planted.iterdir()] == [f"nic-energy-{name}.lock"]
+    assert victim.read_text() == "data"
+
+
+def test_no_child_process_inherits_the_lock() -> None:
+    with device_lock(UUID, timeout_s=5):
+        child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=-1)
+    with device_lock(UUID, timeout_s=5):
+        pass
+    child.communicate(b"")

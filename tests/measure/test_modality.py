@@ -10,7 +10,7 @@ import pytest
 from nic_energy.config import project_root, read_networks, resolve
 from nic_energy.errors import DeviceError, MeasurementError, MeterError, MismatchError
 from nic_energy.measure import idle as idle_module
-from nic_energy.measure import modality as modality_module
+from nic_energy.measure import workshop as workshop_module
 from nic_energy.measure.device import LoadedModality, LoadRequest
 from nic_energy.measure.idle import IdleRequest, measure_idle
 from nic_energy.measure.modality import MeasureRequest, measure_modality
@@ -35,6 +35,7 @@ class FakeBackend:
         self.clock = device
         self.closed = False
         self.on_load: Callable[[], None] = lambda: None
+        self.failing: Exception | None = None
 
     def device_uuid(self) -> str:
         return self.uuid
@@ -47,6 +48,8 @@ class FakeBackend:
         return replace(meter_info(), device_uuid=self.uuid)
 
     def collect(self) -> Any:
+        if self.failing is not None:
+            raise self.failing
         return self.device.collect()
 
     def latest(self) -> Any:
@@ -70,7 +73,7 @@ class FakeBackend:
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBackend]:
     fake = FakeBackend(JumpingDevice(execution_s=0.05, idle_w=20, load_w=120))
-    for module in (modality_module, idle_module):
+    for module in (workshop_module, idle_module):
         monkeypatch.setattr(module, "open_backend", lambda *a, **k: fake)
     yield fake
 
@@ -175,7 +178,14 @@ def fail_after(device: JumpingDevice, runs: int, error: BaseException) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [MeterError("GPU is lost"), MeasurementError("out of memory"), KeyboardInterrupt()]
+    "error",
+    [
+        MeterError("GPU is lost"),
+        MeasurementError("out of memory"),
+        KeyboardInterrupt(),
+        ZeroDivisionError("a bug"),
+    ],
+    ids=["meter", "measurement", "interrupt", "unforeseen"],
 )
 def test_a_failed_attempt_is_kept_with_its_samples_and_its_reason(
     tmp_path: Path, backend: FakeBackend, error: BaseException
@@ -209,6 +219,23 @@ def test_windows_of_a_device_that_does_not_hold_still_are_kept(
     assert len(read_meta(kept).windows) == 11
 
 
+def test_a_network_that_does_not_fit_is_kept_as_an_attempt_without_samples(
+    tmp_path: Path, backend: FakeBackend
+) -> None:
+    idle(tmp_path)
+
+    def refuse() -> None:
+        raise MeasurementError("ran out of memory")
+
+    backend.on_load = refuse
+    with pytest.raises(MeasurementError):
+        measure_modality(request(tmp_path))
+    (kept,) = RawStore(tmp_path).attempts(request(tmp_path).key)
+    assert (kept.meta.outcome, kept.meta.source) == ("failed", "simulated")
+    assert kept.meta.error == "MeasurementError: ran out of memory"
+    assert read_trace(kept.path).samples.num_rows == 0
+
+
 def test_what_fails_before_a_device_is_there_leaves_no_attempt(
     tmp_path: Path, backend: FakeBackend
 ) -> None:
@@ -223,6 +250,24 @@ def test_what_fails_before_a_device_is_there_leaves_no_attempt(
     assert not (tmp_path / "raw" / "chain").exists()
 
 
+def test_who_waits_for_the_device_has_not_opened_it(
+    tmp_path: Path, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CUDA context of a process that waits would disturb the one that measures."""
+    idle(tmp_path)
+
+    def opened(*_: Any, **__: Any) -> FakeBackend:
+        raise AssertionError("opened before the lock was held")
+
+    def busy(uuid: str) -> Any:
+        raise DeviceError(f"device {uuid}: another measurement has held it")
+
+    monkeypatch.setattr(workshop_module, "open_backend", opened)
+    monkeypatch.setattr("nic_energy.measure.modality.device_lock", busy)
+    with pytest.raises(DeviceError, match="TEST-1: another measurement has held it"):
+        measure_modality(request(tmp_path))
+
+
 def test_another_gpu_than_the_idle_references_is_refused(
     tmp_path: Path, backend: FakeBackend
 ) -> None:
@@ -232,6 +277,22 @@ def test_another_gpu_than_the_idle_references_is_refused(
         measure_modality(request(tmp_path))
     with pytest.raises(MismatchError, match="bound to"):
         idle(tmp_path, fresh=True)
+
+
+def test_a_set_up_is_bound_by_accepted_references_alone(
+    tmp_path: Path, backend: FakeBackend
+) -> None:
+    backend.uuid = "TEST-2"
+    backend.failing = MeterError("GPU is lost")
+    with pytest.raises(MeterError):
+        idle(tmp_path)
+    assert [a.meta.outcome for a in RawStore(tmp_path).attempts("idle")] == ["failed"]
+    assert RawStore(tmp_path).bound() is None
+    backend.uuid, backend.failing = "TEST-1", None
+    idle(tmp_path)
+    bound = RawStore(tmp_path).bound()
+    assert bound is not None
+    assert bound.device_uuid == "TEST-1"
 
 
 def test_an_unknown_power_field_names_those_there_are(tmp_path: Path, backend: FakeBackend) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from nic_energy import campaign
-from nic_energy.cli import main
+from nic_energy.cli.main import main
 from nic_energy.config import Config, resolve
 from nic_energy.energy.estimators import window_energies
 from nic_energy.energy.passport import from_document

@@ -1,7 +1,9 @@
 """The NVML meter: the real pynvml on a library that stands in for NVIDIA's."""
 
 import time
+from typing import Any
 
+import pynvml
 import pytest
 
 from nic_energy.errors import DeviceError, MeterError
@@ -134,20 +136,22 @@ def test_what_is_known_of_the_device_is_described(fake_nvml: FakeNvml) -> None:
     assert NvmlMeter(FIRST).info().slowdown_temperature_c is None
 
 
+POWER = "nvmlDeviceGetPowerUsage"
+FIELDS = "nvmlDeviceGetFieldValues"
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
         ("GPU_IS_LOST", "fallen off the bus.*dmesg"),
-        ("TIMEOUT", "did not answer in time"),
-        ("NO_PERMISSION", "may not read it"),
-        ("NOT_SUPPORTED", "does not offer the reading"),
-        ("UNKNOWN", "internal driver error"),
         ("RESET_REQUIRED", "needs a reset"),
-        ("MEMORY", "out of memory"),
+        ("UNINITIALIZED", "shut down while it was in use"),
+        ("DRIVER_NOT_LOADED", "driver is not loaded"),
+        ("LIB_RM_VERSION_MISMATCH", "different driver versions.*reload"),
     ],
 )
-@pytest.mark.parametrize("call", ["nvmlDeviceGetPowerUsage", "nvmlDeviceGetFieldValues"])
-def test_an_error_in_mid_run_names_device_call_cause_and_remedy(
+@pytest.mark.parametrize("call", [POWER, FIELDS])
+def test_a_device_that_is_gone_in_mid_run_is_an_error_at_once(
     fake_nvml: FakeNvml, call: str, error: str, message: str
 ) -> None:
     meter = NvmlMeter(FIRST)
@@ -155,9 +159,127 @@ def test_an_error_in_mid_run_names_device_call_cause_and_remedy(
     fake_nvml.put(f"fault {call} * {error}")
     with pytest.raises(MeterError, match=rf"Fake NVML Test GPU: NVML says .*{call}.*{message}"):
         meter.read()
-    fake_nvml.put()
-    assert meter.read()["power_legacy_w"] is not None
     meter.close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The monotonic clock of the meter, in a list of one: it goes only when it is told to."""
+    now = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize("error", ["TIMEOUT", "UNKNOWN", "NO_PERMISSION", "NOT_SUPPORTED"])
+@pytest.mark.parametrize(
+    ("call", "columns"),
+    [(POWER, {"power_legacy_w"}), (FIELDS, {"power_instant_w", "energy_counter_j"})],
+)
+def test_a_reading_that_fails_once_is_null_and_counted(
+    fake_nvml: FakeNvml, call: str, columns: set[str], error: str
+) -> None:
+    meter = NvmlMeter(FIRST)
+    sound = meter.read()
+    fake_nvml.put(f"fault {call} * {error} count=1")
+    failed, next_one = meter.read(), meter.read()
+    assert sound["failed_readings"] == next_one["failed_readings"] == 0
+    assert failed["failed_readings"] == (1 if call == POWER else 3)
+    for column in columns:
+        assert failed.get(column) is None
+        assert sound[column] is not None
+        assert next_one[column] is not None
+    assert failed["temperature_c"] is not None
+    assert [(text.partition(":")[0], n) for text, n in meter.failures().items()] == [(call, 1)]
+    meter.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("TIMEOUT", "did not answer in time"),
+        ("NO_PERMISSION", "may not read it"),
+        ("NOT_SUPPORTED", "does not offer the reading"),
+        ("UNKNOWN", "internal driver error"),
+        ("MEMORY", "out of memory"),
+    ],
+)
+@pytest.mark.parametrize("call", [POWER, FIELDS])
+def test_a_reading_that_fails_for_long_is_an_error(
+    fake_nvml: FakeNvml, clock: list[float], call: str, error: str, message: str
+) -> None:
+    meter = NvmlMeter(FIRST)
+    meter.read()
+    fake_nvml.put(f"fault {call} * {error}")
+    for _ in range(4):
+        assert meter.read()["failed_readings"]
+        clock[0] += 0.5
+    with pytest.raises(
+        MeterError,
+        match=rf"Fake NVML Test GPU: NVML says .*{call}, 5 times in a row over 2.0 s: .*{message}",
+    ):
+        meter.read()
+    meter.close()
+
+
+def test_a_reading_that_comes_back_begins_its_patience_anew(
+    fake_nvml: FakeNvml, clock: list[float]
+) -> None:
+    meter = NvmlMeter(FIRST)
+    for failing in (True, True, False, True, True, True):
+        fake_nvml.put(f"fault {POWER} * TIMEOUT" if failing else "")
+        assert meter.read()["failed_readings"] == failing
+        clock[0] += 0.9
+    assert sum(meter.failures().values()) == 5
+    meter.close()
+
+
+def test_two_slow_failures_in_a_row_are_not_yet_an_error(
+    fake_nvml: FakeNvml, clock: list[float]
+) -> None:
+    meter = NvmlMeter(FIRST)
+    fake_nvml.put(f"fault {POWER} * TIMEOUT")
+    meter.read()
+    clock[0] += 5.0
+    assert meter.read()["failed_readings"] == 1
+    clock[0] += 0.1
+    with pytest.raises(MeterError, match="3 times in a row over 5"):
+        meter.read()
+    meter.close()
+
+
+def field_error(monkeypatch: pytest.MonkeyPatch, field: int, error: int) -> None:
+    """Let one field of the answer carry an error of its own."""
+    ask = pynvml.nvmlDeviceGetFieldValues
+
+    def answer(handle: Any, ids: list[int]) -> Any:
+        values = ask(handle, ids)
+        for value in values:
+            if value.fieldId == field:
+                value.nvmlReturn = error
+        return values
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetFieldValues", answer)
+
+
+def test_one_field_that_fails_takes_no_other_with_it(
+    fake_nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter = NvmlMeter(FIRST)
+    field_error(monkeypatch, pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_ERROR_TIMEOUT)
+    sample = meter.read()
+    assert sample.get("power_instant_w") is None
+    assert sample["power_average_w"] is not None
+    assert sample["failed_readings"] == 1
+    meter.close()
+
+
+@pytest.mark.parametrize("error", [pynvml.NVML_ERROR_TIMEOUT, pynvml.NVML_ERROR_GPU_IS_LOST])
+def test_a_field_that_gives_no_answer_at_opening_is_not_taken_for_one_that_is_not_offered(
+    fake_nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    field_error(monkeypatch, pynvml.NVML_FI_DEV_POWER_INSTANT, error)
+    with pytest.raises(DeviceError, match=r"nvmlDeviceGetFieldValues\(186\)"):
+        NvmlMeter(FIRST)
 
 
 @pytest.mark.parametrize(
@@ -208,15 +330,14 @@ def test_a_board_split_by_mig_is_refused(fake_nvml: FakeNvml) -> None:
 
 
 def test_compute_processes_are_counted_once_a_second(
-    fake_nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch
+    fake_nvml: FakeNvml, clock: list[float]
 ) -> None:
     fake_nvml.put("procs 4711:100")
     meter = NvmlMeter(FIRST)
     assert meter.read()["compute_processes"] == 1
     fake_nvml.put("procs 4711:100 4712:50")
     assert meter.read()["compute_processes"] == 1
-    later = time.monotonic() + 2
-    monkeypatch.setattr(time, "monotonic", lambda: later)
+    clock[0] += 2
     assert meter.read()["compute_processes"] == 2
     meter.close()
 

@@ -23,6 +23,8 @@ from nic_energy.traces import SAMPLE_COLUMN_NAMES, FloatArray, samples_table
 WORK = Work(energy_j=5.0, duration_s=0.05)
 REST_S, LOAD_S, AFTER_S = 5.0, 20.0, 15.0
 INTEGERS = {
+    "compute_processes",
+    "failed_readings",
     "performance_state",
     "throttle_reasons",
     "power_instant_time_us",
@@ -134,6 +136,18 @@ def test_a_dropout_has_no_power_and_no_counter_but_the_rest() -> None:
         assert (sample["power_instant_time_us"] is None) == missing
         assert sample["temperature_c"] is not None
         assert sample["utilization_percent"] == 100.0
+
+
+def test_a_driver_that_does_not_answer_gives_nothing_and_the_failures_are_counted() -> None:
+    meter = record(Fault("timeout", at_s=10.0, duration_s=2.0))
+    for at, sample in zip(times(9.05, 13), meter.read_at(times(9.05, 13)), strict=True):
+        given = {name for name, value in sample.items() if value is not None}
+        if 10 <= at - 3600 < 12:
+            assert given == {"failed_readings", "wall_time_s"}
+            assert sample["failed_readings"] == len(sample) - 2
+        else:
+            assert given == set(sample)
+            assert sample["failed_readings"] == 0
 
 
 def test_a_freeze_shows_the_last_value_with_its_stamp() -> None:

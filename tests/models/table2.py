@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from nic_energy.config import project_root, read_networks
+from nic_energy.models.published import Published
 
 ROOT = project_root()
 NETWORKS = read_networks(ROOT / "config" / "networks.tsv")
@@ -42,3 +43,14 @@ def complexity() -> pd.DataFrame:
     """complexity.csv with the paper's printed values in every column."""
     table = TABLE1.drop(columns=["qualities", "pad_multiple"]).assign(quality=1)
     return table.assign(kmac_per_pixel_executed=table["kmac_per_pixel"] * 1.1)
+
+
+def counted() -> pd.DataFrame:
+    """complexity.csv as the networks are counted; tests/complexity holds the file to them."""
+    return pd.read_csv(ROOT / "tests" / "data" / "complexity.csv", float_precision="round_trip")
+
+
+def published() -> Published:
+    """What the paper prints."""
+    names = ("paper_table1.csv", "paper_table2.csv", "paper_text.csv")
+    return Published.read(*(ROOT / "resources" / name for name in names))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nic_energy.energy.admissibility import Limits
 from nic_energy.protocol.passport import WaveRule, record_wave
 from nic_energy.protocol.repetitions import WindowRule, repeat
 from nic_energy.statistics.stopping import StoppingRule
@@ -68,7 +69,8 @@ def test_a_window_is_followed_by_two_updates_and_the_lag_however_fast_it_is_poll
     bench = device.bench()
     bench.meter = replace(bench.meter, power_fields=(field, slow))
     stop = StoppingRule(0.99, 0.02, "two_sided", 2, 2)
-    for window in repeat(bench, WindowRule(2.0, 0.5), stop, field, 20.0, 0.01, seed=1).windows:
+    rule = WindowRule(0.5, Limits(2.0, 3.0, 5.0, hz))
+    for window in repeat(bench, rule, stop, field, 20.0, 0.01, seed=1).windows:
         after = [end for start, end, _ in device.runs if window.end_s <= start < window.end_s + 1]
         gaps = [a for a in after if a <= window.end_s + run_on_s + 0.011]
         assert max(gaps) >= window.end_s + run_on_s - 1e-9

@@ -1,5 +1,6 @@
 import pytest
 
+from nic_energy.energy.admissibility import Limits
 from nic_energy.protocol.repetitions import (
     Progress,
     RepetitionError,
@@ -11,7 +12,8 @@ from nic_energy.protocol.repetitions import (
 from nic_energy.statistics.stopping import StoppingRule
 from tests.protocol.bench import FIELD, JumpingDevice
 
-RULE = WindowRule(min_duration_s=5.0, lead_in_s=1.0)
+LIMITS = Limits(5.0, 3.0, 5.0, 10.0)
+RULE = WindowRule(lead_in_s=1.0, limits=LIMITS)
 STOP = StoppingRule(0.99, 0.02, "two_sided", 5, 20)
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
@@ -10,17 +12,19 @@ from nic_energy.energy.table import from_table
 from nic_energy.figures import idle_drift, save, uncertainty_budget
 from nic_energy.measure.simulate import simulate_campaign
 from nic_energy.models.linear import energy_models
+from nic_energy.models.paper import paper_comparison
+from nic_energy.models.predictor_correlations import correlate_predictors
 from nic_energy.models.ranking import ranking
 from nic_energy.models.slopes import complexity_models
 from nic_energy.report.flags import FLAG_MEANINGS
-from nic_energy.report.page import Results, render, with_intervals, write_page
+from nic_energy.report.page import TABLES, Results, render, with_intervals, write_page
 from tests.images.pictures import png
-from tests.models.table2 import NETWORKS, TABLE1, complexity, energies
+from tests.models.table2 import NETWORKS, TABLE1, complexity, counted, energies, published
 
 
 def put(folder: Path, energy: pd.DataFrame, **others: pd.DataFrame) -> None:
     """The tables of a set-up, made of its energies as the workflow makes them."""
-    models = energy_models(energy, NETWORKS, 10, 1)[0]
+    models, folds = energy_models(energy, NETWORKS, 10, 1)
     columns = {
         "missing": tables.MISSING_COLUMNS,
         "idle": tables.IDLE_COLUMNS,
@@ -34,6 +38,10 @@ def put(folder: Path, energy: pd.DataFrame, **others: pd.DataFrame) -> None:
     tables.write_csv(folder / "models/ranking.csv", ranking(energy, NETWORKS))
     slopes = complexity_models(models, complexity(), TABLE1)
     tables.write_csv(folder / "models/complexity_models.csv", slopes)
+    beside = paper_comparison(energy, models, folds, slopes, counted(), published())
+    tables.write_csv(folder / "models/paper_comparison.csv", beside)
+    predictors = correlate_predictors(models, counted())
+    tables.write_csv(folder / "models/predictor_correlations.csv", predictors)
     (folder / "slope_over_mac.svg").write_text("<svg/>")
 
 
@@ -85,6 +93,62 @@ def test_names_from_outside_are_escaped(folder: Path) -> None:
     assert "&lt;i&gt;meter&lt;/i&gt;" in page
 
 
+PAYLOAD = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}"
+
+
+class Tags(HTMLParser):
+    """Which elements and attributes a page has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.attributes: set[str] = set()
+        self.links: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links |= {str(value) for name, value in attrs if name in ("href", "src")}
+
+
+def tags(page: str) -> Tags:
+    found = Tags()
+    found.feed(page)
+    return found
+
+
+def test_no_name_becomes_markup_wherever_it_stands(folder: Path) -> None:
+    """Image, network, flag, device, error: in every column of text of every table."""
+    known = tags(render(Results.read(folder), [folder / "slope_over_mac.svg"]))
+    fixed = {"source", "level", "estimator", "quantity", "predictor"}
+    shown = 0
+    for _, columns in TABLES.values():
+        for column in sorted({*columns, "device_name"} - fixed):
+            results = Results.read(folder)
+            changed = {
+                name: table.assign(**{column: [f"{value}{PAYLOAD}" for value in table[column]]})
+                for name, table in vars(results).items()
+                if column in table and pd.api.types.is_string_dtype(table[column].dtype)
+            }
+            page = render(replace(results, **changed), [folder / "slope_over_mac.svg"])
+            found = tags(page)
+            shown += "&lt;script&gt;" in page
+            assert "<script" not in page, column
+            assert found.elements <= known.elements, column
+            assert found.attributes <= known.attributes, column
+            assert found.links <= known.links, column
+    assert shown > 10, "names do come to the page"
+
+
+def test_the_name_of_a_figure_is_no_markup_either(folder: Path) -> None:
+    path = folder / "energy_over_pixels_<script>.svg"
+    path.write_text("<svg onload='alert(1)'/>")
+    page = render(Results.read(folder), [path])
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+    assert "onload" not in page, "a figure is an image, in which no script runs"
+
+
 def test_alpha_and_beta_are_shown_with_their_expanded_uncertainty(folder: Path) -> None:
     shown = with_intervals(Results.read(folder).models)
     row = shown[(shown["network"] == "cheng2020-attn") & (shown["level"] == "high")].iloc[0]
@@ -99,7 +163,7 @@ def test_an_external_table_has_fewer_columns(tmp_path: Path) -> None:
     rows = energies(4, noise=0.02).assign(width=lambda e: e["pixels"] // 500, height=500)
     brought = rows[["network", "quality", "image", "width", "height", "energy_j"]]
     tables.write_csv(tmp_path / "brought.csv", brought)
-    found = from_table(tmp_path / "brought.csv", NETWORKS, "mine")
+    found = from_table(tmp_path / "brought.csv", NETWORKS, "mine", counted())
     put(tmp_path, found.energy, idle=found.idle, diagnostics=found.diagnostics)
     page = render(Results.read(tmp_path), [])
     assert "external (a table that was brought along)" in page

@@ -6,7 +6,6 @@ import pytest
 
 from nic_energy import tables
 from nic_energy.report.flags import FLAG_MEANINGS, flag_grid
-from nic_energy.report.grids import plus_minus
 from nic_energy.report.idle import idle_sentence, idle_table
 from nic_energy.report.ranks import in_words, ranking_sentences, ranking_table
 from nic_energy.report.statements import (
@@ -15,6 +14,7 @@ from nic_energy.report.statements import (
     diagnostic_sentences,
     uncertainty_grid,
 )
+from nic_energy.typeset.cells import plus_minus
 from tests.figures.test_uncertainty_figures import budgeted, idles
 
 
@@ -23,7 +23,7 @@ from tests.figures.test_uncertainty_figures import budgeted, idles
     [
         (9.5172, 1.8855, "9.5 ± 1.9"),
         (1.367, 0.4997, "1.37 ± 0.50"),
-        (-0.0042, 0.0331, "-0.004 ± 0.033"),
+        (-0.0042, 0.0331, "−0.004 ± 0.033"),
         (1234.5, 321.0, "1234 ± 321"),
         (1.23456, None, "1.235"),
         (1.23456, 0.0, "1.235"),

@@ -13,6 +13,7 @@ import pytest
 
 from nic_energy.energy.estimators import trapezoid
 from nic_energy.errors import DeviceError, MeterError
+from nic_energy.interrupts import SIGNALS
 from nic_energy.meters import MeterRequest
 from nic_energy.sampler import Sampler
 from tests.fake_nvml import FakeNvml
@@ -83,18 +84,40 @@ def test_a_hanging_meter_call_is_named_and_ended(sampler: Sampler, fake_nvml: Fa
     time.sleep(0.2)
     with pytest.raises(MeterError, match="a call hangs since 2 s"):
         sampler.collect()
-    assert not sampler._process.is_alive()
+    assert sampler.pid is not None
+    assert not alive(sampler.pid)
 
 
 def test_a_killed_sampler_is_named(sampler: Sampler, fake_nvml: FakeNvml) -> None:
     sampler.start()
-    pid = sampler._process.pid
+    pid = sampler.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(MeterError, match=rf"sampler process {pid} died \(exit code -9\)"):
         sampler.collect()
     with pytest.raises(MeterError, match="died"):
         sampler.stop()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_that_ask_to_stop_are_left_to_the_measuring_process(
+    sampler: Sampler, number: signal.Signals
+) -> None:
+    sampler.start()
+    assert sampler.pid is not None
+    os.kill(sampler.pid, number)
+    time.sleep(0.3)
+    assert len(sampler.collect()) > 2
+    sampler.stop()
+
+
+def test_failures_that_passed_are_reported(sampler: Sampler, fake_nvml: FakeNvml) -> None:
+    sampler.start()
+    fake_nvml.put("fault nvmlDeviceGetPowerUsage * TIMEOUT count=3")
+    time.sleep(0.5)
+    samples = sampler.collect()
+    assert sum(int(sample["failed_readings"] or 0) for sample in samples) == 3
+    assert sampler.stop().failures == {"nvmlDeviceGetPowerUsage: Timeout": 3}
 
 
 PARENT = """
@@ -104,7 +127,7 @@ from nic_energy.sampler import Sampler
 if __name__ == "__main__":
     sampler = Sampler(MeterRequest("nvml", "cpu", None, {}, simulated=True), 50.0)
     sampler.start()
-    print(sampler._process.pid, flush=True)
+    print(sampler.pid, flush=True)
     time.sleep(60)
 """
 
@@ -125,18 +148,18 @@ def test_the_sampler_leaves_when_the_measuring_process_is_killed(
     parent.kill()
     parent.wait()
     for _ in range(100):
-        if not Path(f"/proc/{pid}").exists() or "Z" in _state(pid):
+        if not alive(pid):
             return
         time.sleep(0.05)
     os.kill(pid, signal.SIGKILL)
     raise AssertionError("the sampler outlived its parent")
 
 
-def _state(pid: int) -> str:
+def alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
     except FileNotFoundError:
-        return "Z"
+        return False
 
 
 def test_the_samplers_process_imports_no_torch(fake_nvml: FakeNvml) -> None:

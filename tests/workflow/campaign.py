@@ -40,6 +40,7 @@ CONFIG: dict[str, Any] = {
         "count": None,
         "pixel_sum": None,
     },
+    "worker": {"enabled": False, "idle_s": 240},
     "protocol": {
         "idle_s": 0.5,
         "idle_settle_max_s": 0,
@@ -103,6 +104,7 @@ class Campaign:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
             "PYTHONWARNINGS": "ignore",
+            "XDG_RUNTIME_DIR": str(self.folder),
             "TINY_BROKEN": str(self.folder / "broken"),
             **self.environment,
         }

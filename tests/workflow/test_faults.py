@@ -73,12 +73,15 @@ def test_a_modality_that_fails_is_kept_with_its_reason_and_the_others_go_on(
     done = campaign.run()
     assert done.returncode != 0
     assert "broken quality 1 on image0 (64x48): cpu ran out of memory" in done.stdout
+    assert "returned non-zero exit status 6" in done.stdout
     assert [trace.parent.parent.name for trace in campaign.traces()] == ["tiny"]
 
     campaign.succeed("tables", "--config", "allow_missing=true")
     assert len(tables.read_csv(campaign.results() / "energy.csv")) == 1
     missing = tables.read_csv(campaign.results() / "missing.csv")
     assert missing["network"].tolist() == ["broken"]
+    assert missing["failed_attempts"].tolist() == [1]
+    assert "cpu ran out of memory" in missing["last_error"][0]
 
     (campaign.folder / "broken").unlink()
     campaign.succeed()

@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 
 from nic_energy import tables
+from nic_energy.analysis import TABLES
+from nic_energy.bundle.merge import merge
+from nic_energy.bundle.pack import PackRequest, pack
 from nic_energy.traces import read_meta, read_trace
 from tests.images.pictures import picture
 from tests.workflow.campaign import CONFIG, ROOT, Campaign, jobs
@@ -20,6 +23,15 @@ ANALYSIS = {
     "fit_energy_models",
     "fit_complexity_models",
     "rank_networks",
+    "correlate_predictors",
+    "compare_with_paper",
+    "validate_energy_models",
+    "compare_models",
+    "fit_joint_model",
+    "plot_residuals",
+    "plot_joint_model",
+    "plot_predictor_correlations",
+    "write_tables",
     "plot_idle_drift",
     "plot_uncertainty_budget",
     "plot_power_trace",
@@ -47,6 +59,25 @@ def campaign(finished: Campaign, tmp_path: Path) -> Iterator[Campaign]:
     yield Campaign(folder, dict(finished.config))
 
 
+def test_tables_derived_for_a_bundle_are_those_of_the_workflow(
+    finished: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Verification and workflow cannot drift apart: the same tables, byte for byte."""
+    results = finished.results()
+    written = {path.relative_to(results).as_posix() for path in results.rglob("*.csv")}
+    typeset = {name for name in written if name.startswith("tables/")}
+    assert written - typeset == set(TABLES)
+    monkeypatch.chdir(finished.folder)
+    bundle = tmp_path / "small.zip"
+    packed = pack(results, bundle, PackRequest(raw=True, figures=True))
+    assert packed.report is not None
+    assert packed.report.verified, packed.report.problems
+    merge([bundle], tmp_path / "merged", {})
+    for name in TABLES:
+        derived = tmp_path / "merged" / "small" / name
+        assert derived.read_bytes() == (results / name).read_bytes(), name
+
+
 def test_all_files_of_the_contract_are_there(finished: Campaign) -> None:
     results = finished.results()
     for name in (
@@ -59,10 +90,26 @@ def test_all_files_of_the_contract_are_there(finished: Campaign) -> None:
         "idle.csv",
         "diagnostics.csv",
         "models/ranking.csv",
+        "models/validation.csv",
+        "models/bootstrap.csv",
+        "models/residuals.csv",
+        "models/regression_comparison.csv",
+        "models/predictor_comparison.csv",
+        "models/size_effects.csv",
+        "models/joint_model.json",
+        "models/joint_model.csv",
+        "figures/residuals.svg",
+        "figures/residuals.png",
+        "figures/joint_model.svg",
+        "figures/joint_model.png",
         "figures/idle_drift.svg",
         "figures/uncertainty_budget.svg",
         "models/energy_models.csv",
         "models/complexity_models.csv",
+        "models/predictor_correlations.csv",
+        "models/paper_comparison.csv",
+        "tables/table2.tex",
+        "figures/predictor_correlations.svg",
         "figures/power_trace.svg",
         "figures/power_trace.png",
         "figures/energy_over_pixels_tiny.svg",
@@ -86,12 +133,20 @@ def test_every_joule_says_that_it_is_estimated(finished: Campaign) -> None:
         "energy_estimators.csv",
         "models/energy_models.csv",
         "models/complexity_models.csv",
+        "models/validation.csv",
+        "models/bootstrap.csv",
+        "models/residuals.csv",
+        "models/regression_comparison.csv",
     ):
         table = tables.read_csv(results / name)
         assert list(table.columns[:3]) == ["setup", "source", "part"]
         assert set(table["source"]) == {"estimated"}
     assert "not measured" in (results / "report.html").read_text()
     assert "not measured" in (results / "figures/slope_over_mac.svg").read_text()
+    for name in ("residuals", "joint_model"):
+        assert "not measured" in (results / f"figures/{name}.svg").read_text()
+    joint = json.loads((results / "models/joint_model.json").read_text())
+    assert (joint["source"], joint["fitted"]) == ("estimated", False)
     environment = json.loads((results / "reference/environment.json").read_text())
     assert environment["source"] == "estimated"
     assert environment["run_settings"]["deterministic_algorithms"] is True

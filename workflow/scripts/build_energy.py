@@ -1,19 +1,19 @@
-"""Energies of all modalities from their traces, Eq. (1)."""
+"""Energies of all modalities, Eq. (1), from their traces or from a table that was brought."""
 
 import json
 from pathlib import Path
 
 from nic_energy import tables
-from nic_energy.analysis import energy_tables
+from nic_energy.analysis import brought_tables, energy_tables
 from nic_energy.config import resolve
 from nic_energy.logs import log_to
 
 log_to(snakemake.log[0])
-index = Path(snakemake.input.index) if snakemake.input.get("index") else None
-found = energy_tables(resolve(json.loads(snakemake.params.config)), index)
-tables.write_csv(Path(snakemake.output.energy), found.energy)
+config, given = resolve(json.loads(snakemake.params.config)), snakemake.input
+if given.get("table"):
+    found = brought_tables(config, Path(given.complexity))
+else:
+    found = energy_tables(config, Path(given.index), workers=snakemake.threads)
 tables.write_parquet(Path(snakemake.output.parquet), found.energy)
-tables.write_csv(Path(snakemake.output.estimators), found.estimators)
-tables.write_csv(Path(snakemake.output.missing), found.missing)
-tables.write_csv(Path(snakemake.output.idle), found.idle)
-tables.write_csv(Path(snakemake.output.diagnostics), found.diagnostics)
+for name in ("energy", "estimators", "missing", "idle", "diagnostics"):
+    tables.write_csv(Path(snakemake.output[name]), getattr(found, name))

@@ -1,5 +1,5 @@
 """The command line `nic-energy`."""
 
-from nic_energy.cli.main import main
+from nic_energy.cli.entry import main
 
 __all__ = ["main"]

@@ -1,5 +1,8 @@
 """Commands that look at a campaign and change nothing: `plan`, `show`, `check`."""
 
+import contextlib
+import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +10,7 @@ from typing import Any
 import click
 
 from nic_energy.cli.measuring import JsonObject
-from nic_energy.config import Config, resolve
+from nic_energy.config import resolve
 
 PATH = click.Path(path_type=Path)
 
@@ -40,7 +43,7 @@ def plan_command(
 ) -> None:
     """Say how many modalities a campaign has, which are stale, and how long it takes."""
     from nic_energy import fingerprint
-    from nic_energy.campaign import duration, estimate, indexed_images, state
+    from nic_energy.campaign import duration, estimate, expected_images, indexed_images, state
     from nic_energy.files import write_json
 
     document = _read_configs(configs) if config_json is None else config_json
@@ -53,7 +56,7 @@ def plan_command(
         )
         return
     images = indexed_images(config)
-    count = len(images) if images is not None else _expected_images(config)
+    count = len(images) if images is not None else expected_images(config)
     networks = {name for name, _ in config.points}
     total = len(config.points) * len(config.parts) * count if count else None
     click.echo(
@@ -80,11 +83,34 @@ def plan_command(
         )
 
 
-def _expected_images(config: Config) -> int | None:
-    select = config.images.select
-    if isinstance(select, int):
-        return select
-    return len(select) if select else config.images.count
+@click.command("status")
+@click.argument("folder", type=PATH)
+@click.option("--watch", is_flag=True, help="Go on showing it until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def status_command(folder: Path, watch: bool, as_json: bool) -> None:
+    """Say what a campaign is doing now, from another terminal.
+
+    FOLDER is results/{setup}.
+    """
+    from dataclasses import asdict
+
+    from rich.live import Live
+    from rich.text import Text
+
+    from nic_energy.campaign import duration
+    from nic_energy.measure.status import read_status
+
+    status = read_status(folder)
+    if as_json:
+        click.echo(json.dumps({**asdict(status), "left_s": status.left_s}, indent=2))
+    elif not watch:
+        click.echo(f"{status.setup}: {status.line(duration)} (as of {status.updated_utc})")
+    else:
+        with contextlib.suppress(KeyboardInterrupt), Live(refresh_per_second=4) as live:
+            while True:
+                live.update(Text(f"{status.setup}: {status.line(duration)}"))
+                time.sleep(1)
+                status = read_status(folder)
 
 
 @click.command("show")

@@ -1,19 +1,34 @@
 """Entry point: the command group, and errors turned into messages and exit codes."""
 
 import logging
-import signal
 import sys
-from types import FrameType
 from typing import Any
 
 import click
 
-from nic_energy import __version__
+from nic_energy import __version__, interrupts
+from nic_energy.cli.bundling import bundle_command, merge_command, verify_command
+from nic_energy.cli.comparing import compare_command
+from nic_energy.cli.doctor import doctor_command
 from nic_energy.cli.external import external_group
 from nic_energy.cli.images import images_group
-from nic_energy.cli.inspecting import check_command, plan_command, show_command
+from nic_energy.cli.inspecting import (
+    check_command,
+    plan_command,
+    show_command,
+    status_command,
+)
 from nic_energy.cli.measuring import idle_command, measure_command, passport_command
-from nic_energy.errors import InterruptedMeasurementError, NicEnergyError
+from nic_energy.cli.predicting import predict_command
+from nic_energy.cli.transferring import transfer_command
+from nic_energy.cli.working import worker_group
+from nic_energy.errors import (
+    InterruptedMeasurementError,
+    NicEnergyError,
+    StoreError,
+    exit_codes,
+)
+from nic_energy.logs import visible
 
 log = logging.getLogger("nic_energy")
 
@@ -25,12 +40,27 @@ class Group(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except NicEnergyError as error:
-            click.echo(f"nic-energy: {error}", err=True)
-            ctx.exit(error.exit_code)
+        except (NicEnergyError, InterruptedMeasurementError) as error:
+            log.debug("where it came from", exc_info=error)
+            _end(ctx, str(error), error.exit_code)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            log.debug("where it came from", exc_info=error)
+            _end(ctx, f"{error.filename}: {error.strerror}.", StoreError.exit_code)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+def _end(ctx: click.Context, message: str, exit_code: int) -> None:
+    click.echo(f"nic-energy: {visible(message)}", err=True)
+    ctx.exit(exit_code)
+
+
+EPILOG = "\n".join(
+    ["\b", "Exit codes (docs/faults.md):", *(f"  {code:2}  {text}" for code, text in exit_codes())]
+)
+
+
+@click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="nic-energy")
 @click.option("--verbose", "-v", is_flag=True, help="Say more in the log.")
 def main(verbose: bool) -> None:
@@ -45,13 +75,9 @@ def main(verbose: bool) -> None:
         stream=sys.stderr,
         force=True,
     )
-    for name in ("PIL", "matplotlib", "urllib3", "filelock"):
+    for name in ("PIL", "matplotlib", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, _on_sigterm)
-
-
-def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
-    raise InterruptedMeasurementError("stopped by SIGTERM; run again to go on where it stopped.")
+    interrupts.install()
 
 
 for command in (
@@ -61,7 +87,16 @@ for command in (
     measure_command,
     plan_command,
     show_command,
+    compare_command,
+    status_command,
     check_command,
+    worker_group,
+    doctor_command,
+    bundle_command,
+    verify_command,
+    merge_command,
+    predict_command,
+    transfer_command,
     external_group,
 ):
     main.add_command(command)

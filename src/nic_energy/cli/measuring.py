@@ -3,12 +3,13 @@
 import json
 import logging
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nic_energy.campaign import duration, setup_folder, time_left
+from nic_energy.campaign import duration, setup_folder
 from nic_energy.config import Config, resolve
 from nic_energy.config.merge import read_merged
 from nic_energy.errors import ConfigError, MismatchError
@@ -16,11 +17,13 @@ from nic_energy.files import digest_of
 
 if TYPE_CHECKING:
     from nic_energy.energy.passport import FieldPassport, Passport
+    from nic_energy.measure.modality import MeasureRequest, Outcome
     from nic_energy.protocol.repetitions import Progress
 
 log = logging.getLogger(__name__)
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)
+"""A file that may not be read is named by who reads it, with an exit code of its kind."""
 
 
 class JsonObject(click.ParamType[dict[str, Any]]):
@@ -172,19 +175,48 @@ def _with_u(value_s: float | None, u_s: float | None) -> str:
 @click.option("--idle", type=PATH, required=True, help="idle.parquet of the set-up.")
 @click.option("--passport", type=PATH, help="passport.json of the set-up's power sensor.")
 @click.option("--output", type=PATH, required=True, help="Trace to write.")
-def measure_command(
-    config_path: Path,
-    digest: str | None,
-    network: str,
-    image_file: Path,
-    **options: Any,
-) -> None:
+@click.option(
+    "--worker", help="Fingerprint of the measuring code: leave the work to the worker of that code."
+)
+@click.option("--no-worker", is_flag=True, help="Measure in this process, whatever --worker says.")
+def measure_command(worker: str | None, no_worker: bool, **options: Any) -> None:
     """Measure one modality and write its trace.
 
     An accepted attempt with equal settings, code and image in the raw store is linked, not
-    measured again.
+    measured again. With --worker a process that stays from modality to modality does the work.
     """
-    from nic_energy.measure.modality import MeasureRequest, measure_modality
+    from nic_energy.measure.modality import measure_modality
+    from nic_energy.measure.status import StatusFile
+
+    if worker and not no_worker:
+        from nic_energy.worker.client import measure
+
+        given = {"worker": worker, **{k: str(v) for k, v in options.items() if v is not None}}
+        given["config"] = given.pop("config_path")
+        raise SystemExit(measure(given))
+    config, request = request_of(**options)
+    status, began = StatusFile(config, request.setup_folder), time.monotonic()
+
+    def report(progress: "Progress") -> None:
+        log_progress(progress)
+        status.window(request, progress)
+
+    outcome = measure_modality(request, report=report)
+    now = status.finished(outcome, time.monotonic() - began)
+    click.echo(outcome_line(request, outcome))
+    click.echo(f"  {now.line(duration)}")
+
+
+def request_of(
+    config_path: Path, digest: str | None, network: str, image_file: Path, **options: Any
+) -> tuple[Config, "MeasureRequest"]:
+    """What the options of `measure` ask for.
+
+    Raises:
+        ConfigError: a network or a quality level that there is not.
+        MismatchError: see `read_config`.
+    """
+    from nic_energy.measure.modality import MeasureRequest
 
     config = read_config(config_path, digest, "settings")
     if network not in config.networks:
@@ -202,22 +234,25 @@ def measure_command(
         power_field=document["power_field"],
         weights_dir=Path(document["weights_dir"]) if document["weights_dir"] else None,
         fresh=document["remeasure"],
+        idle_kind=config.protocol.idle_kind,
         **options,
     )
-    outcome = measure_modality(request, report=_log_progress)
-    click.echo(_line(request.key, outcome.linked, outcome.meta.stopping, outcome.meta.source))
-    click.echo(f"  {time_left(config)}")
+    return config, request
 
 
-def _log_progress(progress: "Progress") -> None:
+def log_progress(progress: "Progress") -> None:
+    """Say in the log how far a modality is."""
     decision = progress.decision
+    if decision is None:
+        log.info("window %d: left out, none admissible yet", progress.window.index)
+        return
     predicted = decision.predicted_repetitions
     left = "time left not known"
     if predicted is not None:
         seconds = (predicted - decision.repetitions) * progress.window.duration_s
         left = f"of about {predicted}, {duration(seconds)} of windows left"
     log.info(
-        "window %d: mean %.4f J, half width %s %%, K = %d, %s",
+        "window %d: mean %.4g J, half width %s %%, K = %d, %s",
         progress.window.index,
         decision.mean,
         "?" if decision.half_width_percent is None else f"{decision.half_width_percent:.2f}",
@@ -226,8 +261,10 @@ def _log_progress(progress: "Progress") -> None:
     )
 
 
-def _line(key: str, linked: bool, stopping: Any, source: str) -> str:
-    if linked:
+def outcome_line(request: "MeasureRequest", outcome: "Outcome") -> str:
+    """How a modality ended."""
+    key, stopping, source = request.key, outcome.meta.stopping, outcome.meta.source
+    if outcome.linked:
         return f"{key}: an equal accepted attempt is linked, not measured again"
     width = stopping["half_width_percent"]
     interval = "no interval" if width is None else f"± {width:.2g} %"

@@ -81,7 +81,7 @@ class NetworkLoad:
         """Execute back to back between two device synchronisations; marks in monotonic s.
 
         Raises:
-            MeasurementError: the device ran out of memory.
+            MeasurementError: the network failed on the device, for want of memory or otherwise.
         """
         import torch
 
@@ -93,22 +93,22 @@ class NetworkLoad:
                     self.module(self.images)
                 self._synchronise()
                 return start, time.monotonic()
-        except torch.OutOfMemoryError as error:
-            raise out_of_memory(self.name, self.images.device) from error
+        except (RuntimeError, MemoryError) as error:
+            raise execution_error(self.name, self.images.device, error) from error
 
     def once(self) -> Any:
         """The output of one execution.
 
         Raises:
-            MeasurementError: the device ran out of memory.
+            MeasurementError: the network failed on the device, for want of memory or otherwise.
         """
         import torch
 
         try:
             with torch.inference_mode():
                 return self.module(self.images)
-        except torch.OutOfMemoryError as error:
-            raise out_of_memory(self.name, self.images.device) from error
+        except (RuntimeError, MemoryError) as error:
+            raise execution_error(self.name, self.images.device, error) from error
 
     def _synchronise(self) -> None:
         if self.images.device.type == "cuda":
@@ -117,15 +117,51 @@ class NetworkLoad:
             torch.cuda.synchronize(self.images.device)
 
 
-def out_of_memory(name: str, device: Any) -> MeasurementError:
-    """The error for a network that does not fit, with what the device has."""
+NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""How PyTorch and the libraries below it say that memory is short, without an exception of its
+own for it."""
+
+
+def execution_error(name: str, device: Any, error: Exception) -> MeasurementError:
+    """The error for a network that failed on its device.
+
+    Args:
+        name: what failed: network, quality and image.
+        error: what PyTorch raised.
+    """
     import torch
 
-    text = f"{name}: {device} ran out of memory"
-    if torch.device(device).type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        text += f" ({free / 2**30:.1f} of {total / 2**30:.1f} GiB free)"
-    return MeasurementError(
-        f"{text}. Free the device of other processes, or leave out this image (images.select) or "
-        "make it smaller (images.max_side)."
+    text = str(error)
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        t in text for t in NO_MEMORY
+    ):
+        return MeasurementError(
+            f"{name}: {device} ran out of memory{_memory(device)}. Free the device of other "
+            "processes, or leave out this image (images.select) or make it smaller "
+            "(images.max_side)."
+        )
+    first = text.partition("\n")[0] or type(error).__name__
+    remedy = (
+        "See dmesg for Xid errors; a GPU that has failed needs a reset or a reboot."
+        if "CUDA" in text or "cuDNN" in text
+        else "It fails in the network itself: see its code, and -v for the traceback."
     )
+    return MeasurementError(f"{name}: failed on {device} ({first}). {remedy}")
+
+
+def _memory(device: Any) -> str:
+    """What the device has, where it still says."""
+    import torch
+
+    if torch.device(device).type != "cuda":
+        return ""
+    try:
+        free, total = torch.cuda.mem_get_info(device)
+    except RuntimeError:
+        return ""
+    return f" ({free / 2**30:.1f} of {total / 2**30:.1f} GiB free)"

@@ -5,6 +5,8 @@ import sys
 
 from nic_energy.errors import DeviceError
 
+TIMEOUT_S = 300.0
+
 PROGRAM = """
 import sys
 from nic_energy.codecs.identity import cuda_uuid_in_process
@@ -24,12 +26,18 @@ def cuda_uuid(device: str) -> str:
     Raises:
         DeviceError: there is no such device; says what there is and what can be chosen.
     """
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, device],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", PROGRAM, device],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DeviceError(
+            f"device {device}: CUDA did not start within {TIMEOUT_S:.0f} s. Check the driver "
+            "(nvidia-smi, dmesg); a hung GPU needs a reset or a reboot."
+        ) from error
     if done.returncode:
         raise DeviceError(done.stderr.strip() or f"device {device}: PyTorch could not be asked.")
     return done.stdout.strip()

@@ -2,16 +2,29 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from nic_energy.codecs.networks import build
 from nic_energy.complexity.hooks import LayerCount, count_layers, count_parameters
+from nic_energy.complexity.operators import OperatorCount, count_operators
 from nic_energy.complexity.second_layer import up_to_second
+from nic_energy.complexity.transforms import NAMES, is_divided, transform_of
 from nic_energy.config import Network
 
 log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One architecture on an image of so many pixels."""
+
+    parameters: int
+    layers: list[LayerCount]
+    operators: OperatorCount
+    pixels: int
 
 
 def count_all(networks: Mapping[str, Network]) -> tuple[list[Row], list[Row]]:
@@ -23,26 +36,28 @@ def count_all(networks: Mapping[str, Network]) -> tuple[list[Row], list[Row]]:
     summary: list[Row] = []
     layers: list[Row] = []
     for network in networks.values():
-        counted: dict[Any, tuple[int, list[LayerCount], int]] = {}
+        counted: dict[Any, Counted] = {}
         for quality in network.qualities:
             key = _architecture(network, quality)
             if key not in counted:
                 log.info("counting %s quality %d", network.network, quality)
                 counted[key] = _count(network, quality)
-            parameters, records, pixels = counted[key]
+            found = counted[key]
             head = {
                 "network": network.network,
                 "abbreviation": network.abbreviation,
                 "quality": quality,
                 "level": network.level(quality),
             }
-            rows = layer_rows(records, pixels)
+            rows = layer_rows(found.layers, found.pixels)
             summary.append(
                 {
                     **head,
-                    "parameters": parameters,
+                    "parameters": found.parameters,
                     "pad_multiple": network.pad_multiple,
-                    **totals(records, pixels),
+                    **totals(found.layers, found.pixels),
+                    **per_transform(found.layers, found.pixels),
+                    **operator_columns(found.operators, found.pixels),
                 }
             )
             layers.extend({**head, **row} for row in rows)
@@ -58,10 +73,15 @@ def _architecture(network: Network, quality: int) -> Any:
     return cfgs.get(network.network, {}).get(quality, quality)
 
 
-def _count(network: Network, quality: int) -> tuple[int, list[LayerCount], int]:
+def _count(network: Network, quality: int) -> Counted:
     module = build(network, quality, seed=0)
     side = -(-64 // network.pad_multiple) * network.pad_multiple
-    return count_parameters(module), count_layers(module, side, side), side * side
+    return Counted(
+        count_parameters(module),
+        count_layers(module, side, side),
+        count_operators(module, side, side),
+        side * side,
+    )
 
 
 def _kmac(macs: int, pixels: int) -> float:
@@ -77,6 +97,31 @@ def totals(records: list[LayerCount], pixels: int) -> Row:
         "kmac_per_pixel": _kmac(sum(r.macs for r in convolutions), pixels),
         "kmac_per_pixel_second_layer": _kmac(second, pixels),
         "kmac_per_pixel_executed": _kmac(sum(r.macs for r in records), pixels),
+    }
+
+
+def per_transform(records: list[LayerCount], pixels: int) -> Row:
+    """The convolutions of each transform, which add up to `kmac_per_pixel`.
+
+    Empty for a network whose parts have other names than CompressAI's.
+    """
+    if not is_divided(record.name for record in records):
+        return {f"kmac_per_pixel_{name}": None for name in NAMES}
+    macs = dict.fromkeys(NAMES, 0)
+    for record in records:
+        if record.convolution:
+            macs[transform_of(record.name)] += record.macs
+    return {f"kmac_per_pixel_{name}": _kmac(count, pixels) for name, count in macs.items()}
+
+
+def operator_columns(operators: OperatorCount, pixels: int) -> Row:
+    """Layers and operators of one execution; bytes and latent values per pixel."""
+    latents = operators.latent_values
+    return {
+        "layers": operators.layers,
+        "operator_calls": operators.calls,
+        "activation_bytes_per_pixel": operators.activation_bytes / pixels,
+        "latent_values_per_pixel": None if latents is None else latents / pixels,
     }
 
 

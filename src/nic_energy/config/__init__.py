@@ -48,6 +48,8 @@ class Protocol:
     settle_s: float
     settle_kelvin: float
     temperature_band_celsius: float
+    clock_tolerance_percent: float
+    max_rejected: int
     min_duration_s: float
     lead_in_s: float | Literal["auto"]
     sampling_hz: float | Literal["auto"]
@@ -139,7 +141,7 @@ class Config:
         return settings
 
 
-IDLE_AND_ANALYSIS = ("idle_s", "idle_settle_max_s", "idle_kind", "temperature_band_celsius")
+IDLE_AND_ANALYSIS = ("idle_s", "idle_settle_max_s", "idle_kind")
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """The networks table: which networks exist, their levels and their padding."""
 
 import csv
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,11 @@ from nic_energy.errors import ConfigError
 from nic_energy.vocabulary import LEVELS, Level
 
 COLUMNS = ("network", "abbreviation", "low", "high", "pad_multiple", "factory")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+ABBREVIATION = re.compile(r"\w[\w .+/()-]{0,39}")
+"""Nothing that a spreadsheet would take for a formula or a page for markup."""
+MAX_NUMBER = 10_000
+"""Of a quality level and of the padding."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,11 @@ class Network:
                 return level
         raise KeyError(quality)
 
+    def padded_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of what the network processes of an image of that size."""
+        multiple = self.pad_multiple
+        return -(-width // multiple) * multiple, -(-height // multiple) * multiple
+
 
 def read_networks(path: Path) -> Mapping[str, Network]:
     """Read networks.tsv (tab-separated, one header line).
@@ -71,8 +82,16 @@ def read_networks(path: Path) -> Mapping[str, Network]:
 
 def _network(row: Mapping[str, str]) -> Network:
     name = row["network"].strip()
-    if not name or not all(c.isalnum() or c in "._-" for c in name) or name[0] in ".-":
-        raise ValueError(f"network {name!r} may hold letters, digits, '.', '_' and '-' only")
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f"network {name[:100]!r} may hold letters, digits, '.', '_' and '-' only, at most 100"
+        )
+    abbreviation = row["abbreviation"].strip()
+    if not ABBREVIATION.fullmatch(abbreviation):
+        raise ValueError(
+            f"abbreviation {abbreviation[:40]!r} must begin with a letter or a digit and may hold "
+            "those, spaces and . _ + / ( ) - only, at most 40"
+        )
     low, high = _range(row["low"], "low"), _range(row["high"], "high")
     if set(low) & set(high):
         raise ValueError("a quality level is low or high, not both")
@@ -80,12 +99,14 @@ def _network(row: Mapping[str, str]) -> Network:
         pad_multiple = int(row["pad_multiple"])
     except ValueError:
         pad_multiple = 0
-    if pad_multiple < 1:
-        raise ValueError(f"pad_multiple {row['pad_multiple']!r} must be a whole number from 1")
+    if not 1 <= pad_multiple <= MAX_NUMBER:
+        raise ValueError(
+            f"pad_multiple {row['pad_multiple']!r} must be a whole number from 1 to {MAX_NUMBER}"
+        )
     factory = row["factory"].strip()
     if factory != "compressai" and factory.count(":") != 1:
         raise ValueError(f"factory {factory!r} must be compressai or module:function")
-    return Network(name, row["abbreviation"].strip(), low, high, pad_multiple, factory)
+    return Network(name, abbreviation, low, high, pad_multiple, factory)
 
 
 def _range(text: str, column: str) -> tuple[int, ...]:
@@ -94,7 +115,10 @@ def _range(text: str, column: str) -> tuple[int, ...]:
     for piece in filter(None, (part.strip() for part in text.split(","))):
         first, _, last = piece.partition("-")
         try:
-            values.extend(range(int(first), int(last or first) + 1))
+            levels = range(int(first), int(last or first) + 1)
         except ValueError:
             raise ValueError(f"{column} {text!r} must be quality levels such as 1-3,5") from None
+        if levels and (levels[0] < 0 or levels[-1] > MAX_NUMBER):
+            raise ValueError(f"{column} {text!r}: quality levels go to {MAX_NUMBER}")
+        values.extend(levels)
     return tuple(values)

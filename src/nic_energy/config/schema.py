@@ -2,11 +2,12 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from nic_energy.errors import ConfigError
@@ -21,9 +22,27 @@ def project_root() -> Path:
 
 def read_schema() -> Document:
     """The JSON schema of config.yaml."""
-    path = project_root() / "config" / "schema" / "config.schema.json"
+    return _schema("config")
+
+
+def read_bundle_schema() -> Document:
+    """The JSON schema of a bundle's manifest."""
+    return _schema("bundle")
+
+
+def _schema(name: str) -> Document:
+    path = project_root() / "config" / "schema" / f"{name}.schema.json"
     document: Document = json.loads(path.read_text(encoding="utf-8"))
     return document
+
+
+def _pattern(_validator: Any, pattern: str, text: Any, _schema: Any) -> Iterator[ValidationError]:
+    """As the standard's, but `$` is the very end: Python's also matches before a line break."""
+    if isinstance(text, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), text):
+        yield ValidationError(f"{text!r} does not match {pattern!r}")
+
+
+Strict = validators.extend(Draft202012Validator, {"pattern": _pattern})
 
 
 def with_defaults(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Document:
@@ -40,6 +59,26 @@ def with_defaults(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Doc
                 for item in filled[key]
             ]
     return filled
+
+
+def without_unknown(
+    schema: Mapping[str, Any], document: Mapping[str, Any], prefix: str = ""
+) -> tuple[Document, list[str]]:
+    """(a copy without the keys that the schema does not know, those keys): what another release
+    wrote has keys of its own.
+    """
+    kept: Document = {}
+    unknown: list[str] = []
+    for key, value in document.items():
+        rule = schema.get("properties", {}).get(key)
+        if rule is None:
+            unknown.append(f"{prefix}{key}")
+        elif isinstance(value, Mapping) and "properties" in rule:
+            kept[key], more = without_unknown(rule, value, f"{prefix}{key}.")
+            unknown += more
+        else:
+            kept[key] = value
+    return kept, unknown
 
 
 def spoken_booleans(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Document:
@@ -61,7 +100,7 @@ def check(schema: Mapping[str, Any], document: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: names each wrong key and what it may be.
     """
-    errors = sorted(Draft202012Validator(schema).iter_errors(document), key=lambda e: list(e.path))
+    errors = sorted(Strict(schema).iter_errors(document), key=lambda e: list(e.path))
     if errors:
         lines = [f"  {_message(error)}" for error in errors]
         raise ConfigError("The configuration is wrong:\n" + "\n".join(lines))

@@ -1,11 +1,16 @@
 """The energy tables of a set-up, from its traces alone."""
 
+import contextlib
 import logging
+import math
+import multiprocessing
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -27,14 +32,22 @@ from nic_energy.energy.rows import (
     row_flags,
 )
 from nic_energy.energy.uncertainty import temperature_effect
-from nic_energy.errors import MismatchError
+from nic_energy.errors import MismatchError, StoreError
+from nic_energy.statistics.moderation import CommonVariance, common_variance
 from nic_energy.statistics.pooled import pooled
-from nic_energy.traces import TraceMeta, read_trace
+from nic_energy.traces import TraceMeta, read_meta, read_trace
 from nic_energy.vocabulary import ESTIMATORS, EstimatorName, IdleKind
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 REPORT_S = 10.0
+LEAST_TRACES = 100
+"""Fewer traces than this are read sooner than another process starts."""
+
+CHUNK = 20
+"""Traces that a process takes at a time."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +64,13 @@ class EnergyTables:
 @dataclass(frozen=True)
 class Analysis:
     """How energies are computed: the estimator that energy.csv reports, the power column (or
-    `auto`), the idle that is subtracted, the calibration, and the band for the drift flag.
+    `auto`), the idle that is subtracted, and the calibration.
     """
 
     estimator: EstimatorName
     power_field: str = "auto"
     idle_kind: IdleKind = "cold"
     calibration: Calibration | None = None
-    temperature_band_celsius: float = 3.0
 
 
 def read_idle(path: Path) -> IdlePower:
@@ -79,6 +91,7 @@ def build_energy(
     expected_settings: Mapping[str, Any],
     analysis: Analysis,
     missing: Iterable[Mapping[str, Any]] = (),
+    workers: int = 1,
 ) -> EnergyTables:
     """Compute every row, Eq. (1).
 
@@ -87,19 +100,21 @@ def build_energy(
         idle_path: the idle reference; read only where there are traces.
         expected_settings: `Config.settings()`; a trace with others is refused.
         missing: rows of missing.csv.
+        workers: processes that may read traces at once.
 
     Raises:
         MismatchError: traces that must not be mixed, or an estimator or an idle that a trace
             does not hold.
+        StoreError: names every trace that cannot be read.
     """
     cold = read_idle(idle_path) if traces else None
-    found, idles = _evaluate_all(traces, cold, expected_settings, analysis)
+    found, idles = _evaluate_all(traces, cold, expected_settings, analysis, workers)
     campaign = _findings(found, analysis.calibration)
     rows: list[dict[str, Any]] = []
     long: list[dict[str, Any]] = []
     for path, each in zip(traces, found, strict=True):
         chosen = _chosen(path, each, analysis)
-        flags = row_flags(each, chosen, campaign, cold, analysis.temperature_band_celsius)
+        flags = row_flags(each, chosen, campaign, cold)
         rows.append(energy_row(each, chosen, campaign, flags))
         long.extend(estimator_rows(each, campaign))
     if len({row["session"] for row in rows}) > 1:
@@ -121,34 +136,90 @@ def _evaluate_all(
     cold: IdlePower | None,
     expected_settings: Mapping[str, Any],
     analysis: Analysis,
-) -> tuple[list[Evaluated], list[list[IdlePower]]]:
-    guard, reported = _Guard(expected_settings), time.monotonic()
+    workers: int,
+) -> tuple[list[Evaluated], list[Sequence[IdlePower]]]:
+    if not traces:
+        return [], []
+    guard = _Guard(expected_settings, *_first_readable(traces))
     found: list[Evaluated] = []
-    idles: list[list[IdlePower]] = []
-    for number, path in enumerate(traces, start=1):
-        trace = read_trace(path)
-        guard.check(path, trace.meta)
-        own = [idle for kind in OWN_IDLES if (idle := idle_power(trace, kind)) is not None]
-        idle = next((each for each in own if each.kind == analysis.idle_kind), None)
-        if analysis.idle_kind == "cold":
-            idle = cold
-        field = power_field_of(trace, analysis.power_field)
-        found.append(evaluate(trace, idle, field, analysis.calibration))
-        idles.append(own)
-        if time.monotonic() - reported > REPORT_S:
-            reported = time.monotonic()
-            log.info("%d of %d traces", number, len(traces))
+    idles: list[Sequence[IdlePower]] = []
+    unreadable: list[str] = []
+    reported = time.monotonic()
+    with _mapped(partial(_evaluate_one, guard, cold, analysis), traces, workers) as results:
+        for number, result in enumerate(results, start=1):
+            if isinstance(result, str):
+                unreadable.append(result)
+                continue
+            found.append(result[0])
+            idles.append(result[1])
+            if time.monotonic() - reported > REPORT_S:
+                reported = time.monotonic()
+                log.info("%d of %d traces", number, len(traces))
+    if unreadable:
+        raise StoreError("\n".join(unreadable))
     return found, idles
 
 
+def _first_readable(traces: Sequence[Path]) -> tuple[Path, TraceMeta]:
+    """The first trace that can be read, which the others are compared with.
+
+    Raises:
+        StoreError: names all, since none can.
+    """
+    errors = []
+    for path in traces:
+        try:
+            return path, read_meta(path)
+        except StoreError as error:
+            errors.append(str(error))
+    raise StoreError("\n".join(errors))
+
+
 OWN_IDLES: tuple[IdleKind, ...] = ("context", "paired")
+
+
+def _evaluate_one(
+    guard: "_Guard", cold: IdlePower | None, analysis: Analysis, path: Path
+) -> tuple[Evaluated, Sequence[IdlePower]] | str:
+    """A trace evaluated, and the idle powers that it holds itself; what is wrong with the file if
+    it cannot be read.
+    """
+    try:
+        trace = read_trace(path)
+    except StoreError as error:
+        return str(error)
+    guard.check(path, trace.meta)
+    own = [idle for kind in OWN_IDLES if (idle := idle_power(trace, kind)) is not None]
+    idle = next((each for each in own if each.kind == analysis.idle_kind), None)
+    if analysis.idle_kind == "cold":
+        idle = cold
+    field = power_field_of(trace, analysis.power_field)
+    return evaluate(trace, idle, field, analysis.calibration), own
+
+
+@contextlib.contextmanager
+def _mapped(
+    function: Callable[[Path], Result], paths: Sequence[Path], workers: int
+) -> Iterator[Iterable[Result]]:
+    """Results in the order of the paths, from as many processes as are worth starting."""
+    workers = min(workers, len(paths) // LEAST_TRACES)
+    if workers < 2:
+        yield map(function, paths)
+        return
+    # Forked, since a script that Snakemake runs cannot be imported a second time.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+        try:
+            yield pool.map(function, paths, chunksize=CHUNK)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _chosen(path: Path, found: Evaluated, analysis: Analysis) -> Estimate:
     if found.idle is None:
         raise MismatchError(
             f"{path}: holds no {analysis.idle_kind} idle; it was measured without "
-            f"protocol.{analysis.idle_kind}_idle_s. Choose another protocol.idle_kind."
+            f"protocol.{analysis.idle_kind}_idle_s, or that idle was not sound (flag "
+            f"{analysis.idle_kind}_idle_rejected). Choose another protocol.idle_kind."
         )
     chosen = found.estimates.get(analysis.estimator)
     if chosen is None:
@@ -167,12 +238,21 @@ def _findings(found: Sequence[Evaluated], calibration: Calibration | None) -> Ca
     }
     return CampaignFindings(
         {name: pooled([e.dynamic_j for _, e in pairs]) for name, pairs in by_name.items()},
+        {name: _scatter(pairs) for name, pairs in by_name.items()},
         {
             name: temperature_effect((e.dynamic_j, each.temperatures_c) for each, e in pairs)
             for name, pairs in by_name.items()
         },
         calibration,
     )
+
+
+def _scatter(pairs: Sequence[tuple[Evaluated, Estimate]]) -> CommonVariance | None:
+    """The relative scatter that the modalities have in common, from their first windows, of
+    which the stopping rule always takes as many.
+    """
+    first = [e.dynamic_j[: each.meta.settings["protocol"]["min_repetitions"]] for each, e in pairs]
+    return common_variance([windows / windows.mean() for windows in first if windows.mean() > 0])
 
 
 def _diagnostics(
@@ -194,6 +274,14 @@ def _diagnostics(
             "modalities": sum(name in each.estimates for each in found),
             "counter_disagrees": sum(each.disagrees for each in found),
         }
+        common = campaign.scatter[name]
+        if common is not None:
+            row |= {
+                "scatter_percent": 100 * math.sqrt(common.variance),
+                "scatter_degrees_of_freedom": min(
+                    common.degrees_of_freedom, common.total_degrees_of_freedom
+                ),
+            }
         if tested is not None:
             row |= {
                 "windows": tested.windows,
@@ -242,11 +330,14 @@ def _idle_columns(idle: IdlePower, flags: Iterable[str]) -> Iterable[dict[str, A
 
 
 class _Guard:
-    """Refuses to mix what differs."""
+    """Refuses to mix what differs from the settings or from the first trace."""
 
-    def __init__(self, expected_settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, expected_settings: Mapping[str, Any], first_path: Path, first: TraceMeta
+    ) -> None:
         self._expected = expected_settings
-        self._first: tuple[Path, TraceMeta] | None = None
+        self._first_path = first_path
+        self._first = first
 
     def check(self, path: Path, meta: TraceMeta) -> None:
         if meta.outcome != "accepted":
@@ -259,10 +350,7 @@ class _Guard:
                 "(--forcerun measure where Snakemake does not see the change), or set the "
                 "configuration back."
             )
-        if self._first is None:
-            self._first = (path, meta)
-            return
-        other_path, other = self._first
+        other_path, other = self._first_path, self._first
         for name, one, two in (
             ("setup", meta.setup, other.setup),
             ("source", meta.source, other.source),

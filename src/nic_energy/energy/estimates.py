@@ -5,17 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
-from nic_energy.energy.estimators import (
-    COUNTER,
-    WindowEnergy,
-    execution_energy,
-    field_readings,
-    window_energies,
-)
+from nic_energy.energy.estimators import COUNTER, WindowEnergy, execution_energy
 from nic_energy.energy.events import events
 from nic_energy.energy.idle import IdleMean, IdlePower
+from nic_energy.energy.readings import Readings, between
 from nic_energy.energy.uncertainty import Edges, edges_of
 from nic_energy.errors import MismatchError
 from nic_energy.traces import FloatArray, Modality, PowerField, Trace, TraceMeta, Window
@@ -46,7 +41,8 @@ NO_CALIBRATION = Calibration(1.0, 0.0)
 class Estimate:
     """Energies of the admissible windows by one estimator, J an execution, shape (windows,).
 
-    `edges` are of one execution too. `idle` is what was subtracted, calibrated as the energies.
+    `rejected_j` are the dynamic energies of the inadmissible ones that have one. `edges` are of
+    one execution too. `idle` is what was subtracted, calibrated as the energies.
     """
 
     estimator: EstimatorName
@@ -55,6 +51,7 @@ class Estimate:
     dynamic_j: FloatArray
     gross_j: FloatArray
     edges: Edges
+    rejected_j: FloatArray
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,10 @@ def evaluate(
         idle: the idle power to subtract; None gives no estimates.
     """
     windows = tuple(window for window in trace.meta.windows if window.admissible)
-    found = [window_energies(trace, window, field) for window in windows]
+    rejected = tuple(window for window in trace.meta.windows if not window.admissible)
+    readings = Readings(trace, field, windows)
+    found = [readings.energies(window) for window in windows]
+    others = [(window, readings.energies(window)) for window in rejected]
     sensor = calibration or NO_CALIBRATION
     estimates: dict[EstimatorName, Estimate] = {}
     for name in ESTIMATORS:
@@ -119,17 +119,18 @@ def evaluate(
         if not windows or mean is None or any(name not in energies for energies in found):
             continue
         energies = [each[name] for each in found]
-        edges = edges_of(trace, windows, field, name, mean.power_w)
-        estimates[name] = _estimate(name, column, energies, windows, mean, edges, sensor)
+        edges = edges_of(readings, name, mean.power_w)
+        left_out = [(window, each[name]) for window, each in others if name in each]
+        estimates[name] = _estimate(name, column, energies, windows, mean, edges, sensor, left_out)
     return Evaluated(
         trace.meta,
         modality_of(trace),
         windows,
         idle,
         estimates,
-        _window_means(trace, windows, "temperature_c"),
-        _window_means(trace, windows, "sm_clock_mhz"),
-        _disagrees(trace, windows, field, estimates, sensor.gain),
+        _window_means(readings, "temperature_c"),
+        _window_means(readings, "sm_clock_mhz"),
+        _disagrees(readings, estimates, sensor.gain),
         frozenset(events(trace, windows)),
     )
 
@@ -142,6 +143,7 @@ def _estimate(
     idle: IdleMean,
     edges: Edges,
     sensor: Calibration,
+    left_out: Sequence[tuple[Window, WindowEnergy]],
 ) -> Estimate:
     pairs = [
         execution_energy(energy, idle.power_w, window.executions)
@@ -151,6 +153,7 @@ def _estimate(
     executions = np.array([window.executions for window in windows], dtype=float)
     durations = np.array([energy.duration_s for energy in energies]) / executions
     scale = executions * sensor.gain
+    rejected = [execution_energy(each, idle.power_w, w.executions)[0] for w, each in left_out]
     uncertainty = None if idle.uncertainty_w is None else idle.uncertainty_w / sensor.gain
     return Estimate(
         name,
@@ -160,14 +163,15 @@ def _estimate(
         dynamic / sensor.gain,
         (gross - sensor.offset_w * durations) / sensor.gain,
         Edges(edges.windows_j / scale, edges.common_j / float(scale.mean())),
+        np.array(rejected) / sensor.gain,
     )  # fmt: skip
 
 
-def _window_means(trace: Trace, windows: Sequence[Window], column: str) -> FloatArray:
-    time, values = trace.column("time_s"), trace.column(column)
-    means = np.full(len(windows), np.nan)
-    for number, window in enumerate(windows):
-        inside = values[(time >= window.start_s) & (time <= window.end_s)]
+def _window_means(readings: Readings, column: str) -> FloatArray:
+    values = readings.trace.column(column)
+    means = np.full(len(readings.windows), np.nan)
+    for number, window in enumerate(readings.windows):
+        inside = readings.during(window, values)
         inside = inside[np.isfinite(inside)]
         if len(inside):
             means[number] = inside.mean()
@@ -175,11 +179,7 @@ def _window_means(trace: Trace, windows: Sequence[Window], column: str) -> Float
 
 
 def _disagrees(
-    trace: Trace,
-    windows: Sequence[Window],
-    field: PowerField,
-    estimates: Mapping[EstimatorName, Estimate],
-    gain: float,
+    readings: Readings, estimates: Mapping[EstimatorName, Estimate], gain: float
 ) -> bool:
     """Whether the gross energies of any window, or their means, differ beyond their combined
     uncertainty, at a level that flags one row in a hundred by chance whatever its K.
@@ -187,12 +187,12 @@ def _disagrees(
     if "counter" not in estimates or "trapezoid" not in estimates:
         return False
     one, two = estimates["counter"], estimates["trapezoid"]
-    sampling = _sampling_u(trace, windows, field) / gain
+    sampling = _sampling_u(readings) / gain
     edges = np.hypot(one.edges.windows_j, two.edges.windows_j)
     edges = np.maximum(edges, ROUNDING * np.abs(two.gross_j))
     common = math.hypot(one.edges.common_j, two.edges.common_j)
     differences = one.gross_j - two.gross_j
-    factor = float(stats.norm.isf(FALSE_ALARMS / 4 / len(windows)))
+    factor = -float(special.ndtri(FALSE_ALARMS / 4 / len(readings.windows)))
     beyond = np.abs(differences) > factor * np.sqrt(edges**2 + sampling**2 + common**2)
     return bool(beyond.any()) or _mean_differs(differences, edges, common)
 
@@ -207,19 +207,19 @@ def _mean_differs(differences: FloatArray, edges: FloatArray, common: float) -> 
     scatter = float(np.std(differences, ddof=1)) / math.sqrt(count)
     known = math.hypot(math.sqrt(float(np.mean(edges**2)) / count), common)
     limit = math.hypot(
-        float(stats.t.isf(level, count - 1)) * scatter, float(stats.norm.isf(level)) * known
+        float(special.stdtrit(count - 1, level)) * scatter, float(special.ndtri(level)) * known
     )
     return bool(abs(differences.mean()) > limit)
 
 
-def _sampling_u(trace: Trace, windows: Sequence[Window], field: PowerField) -> FloatArray:
+def _sampling_u(readings: Readings) -> FloatArray:
     """Standard uncertainty of a window's energy from the scatter of its readings: a sensor that
     sees part of the time may have seen another part. J an execution.
     """
-    time, power = field_readings(trace, field)
-    found = np.zeros(len(windows))
-    for number, window in enumerate(windows):
-        inside = power[(time >= window.start_s) & (time <= window.end_s)]
+    time, power = readings.prepared
+    found = np.zeros(len(readings.windows))
+    for number, window in enumerate(readings.windows):
+        inside = power[between(time, window.start_s, window.end_s)]
         if len(inside) > 1:
             mean_u = float(np.std(inside, ddof=1)) / math.sqrt(len(inside))
             found[number] = mean_u * window.duration_s / window.executions

@@ -1,14 +1,16 @@
 """From an evaluated trace to its rows: means, intervals, uncertainty budget and flags."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from nic_energy import tables
 from nic_energy.energy.estimates import Calibration, Estimate, Evaluated
 from nic_energy.energy.idle import IdlePower
 from nic_energy.energy.uncertainty import Inputs, RowBudget, TemperatureEffect, row_budget
+from nic_energy.statistics.moderation import CommonVariance
 from nic_energy.statistics.pooled import Pooled
 from nic_energy.statistics.stopping import Decision, StoppingRule
 from nic_energy.traces import FloatArray, TraceMeta
@@ -29,6 +31,7 @@ class CampaignFindings:
     """What only all modalities of a campaign together can tell, per estimator."""
 
     pooled: Mapping[EstimatorName, Pooled | None]
+    scatter: Mapping[EstimatorName, CommonVariance | None]
     temperature: Mapping[EstimatorName, TemperatureEffect | None]
     calibration: Calibration | None
 
@@ -36,6 +39,27 @@ class CampaignFindings:
         """Factor on the standard deviation of the mean of so many windows."""
         pooled = self.pooled.get(estimator)
         return pooled.inflation(repetitions) if pooled and repetitions > 1 else 1.0
+
+    def std(
+        self, estimator: EstimatorName, dynamic_j: FloatArray, first: int
+    ) -> tuple[float | None, float]:
+        """Standard deviation of windows, moderated by the campaign's, in J, and its degrees of
+        freedom; None of a single window.
+
+        Args:
+            first: windows of each modality that the campaign's scatter was taken from.
+        """
+        if len(dynamic_j) < 2:
+            return None, 0.0
+        own, free, mean_j = float(dynamic_j.std(ddof=1)), len(dynamic_j) - 1.0, dynamic_j.mean()
+        common = self.scatter.get(estimator)
+        if common is None or mean_j <= 0:
+            return own, free
+        pooled = self.pooled.get(estimator)
+        ratio = pooled.scatter_ratio(len(dynamic_j), first) if pooled else 1.0
+        common = replace(common, variance=ratio * common.variance)
+        variance, free = common.moderate((own / mean_j) ** 2, free)
+        return float(mean_j * np.sqrt(variance)), free
 
     def trend_share(self, estimator: EstimatorName, repetitions: int) -> float:
         """Standard uncertainty that a trend adds, as a share of the mean."""
@@ -66,10 +90,13 @@ def duration_s(found: Evaluated) -> float:
 def budget_of(found: Evaluated, estimate: Estimate, campaign: CampaignFindings) -> RowBudget | None:
     """The uncertainty budget of an estimator's energy."""
     count, calibration = len(estimate.dynamic_j), campaign.calibration
+    first = int(found.meta.settings["protocol"]["min_repetitions"])
+    std_j, std_degrees_of_freedom = campaign.std(estimate.estimator, estimate.dynamic_j, first)
     return row_budget(
         Inputs(
             mean_j=float(estimate.dynamic_j.mean()),
-            std_j=float(estimate.dynamic_j.std(ddof=1)) if count > 1 else None,
+            std_j=std_j,
+            std_degrees_of_freedom=std_degrees_of_freedom,
             count=count,
             inflation=campaign.inflation(estimate.estimator, count),
             trend_share=campaign.trend_share(estimate.estimator, count),
@@ -201,6 +228,12 @@ def energy_row(
         **uncertainties(found, estimate, campaign),
         "calibrated": campaign.calibration is not None,
         "repetitions_rejected": len(meta.windows) - len(found.windows),
+        "rejected_for": tables.join_flags(
+            {flag for w in meta.windows if not w.admissible for flag in w.flags}
+        ),
+        "energy_all_windows_j": float(
+            np.concatenate([estimate.dynamic_j, estimate.rejected_j]).mean()
+        ),
         "preheat": meta.preheat.get("outcome"),
         "device_name": meta.meter.device_name,
         "device_uuid": meta.meter.device_uuid,
@@ -219,7 +252,6 @@ def row_flags(
     estimate: Estimate,
     campaign: CampaignFindings,
     cold: IdlePower | None,
-    temperature_band_celsius: float,
 ) -> set[str]:
     """The flags of one modality."""
     meta, idle = found.meta, found.idle
@@ -235,11 +267,7 @@ def row_flags(
         flags |= set(cold.flags)
         if meta.session != cold.session:
             flags.add("idle_session_differs")
-    temperatures = found.temperatures_c[np.isfinite(found.temperatures_c)]
-    if len(temperatures):
-        away = np.abs(temperatures - temperatures.mean())
-        if away.max() > temperature_band_celsius:
-            flags.add("temperature_drift")
+    flags |= {flag for window in found.windows for flag in window.flags}
     flags.update(filter(None, [PREHEAT_FLAGS.get(str(meta.preheat.get("outcome")))]))
     if found.disagrees:
         flags.add("counter_disagrees")

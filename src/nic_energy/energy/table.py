@@ -1,49 +1,51 @@
 """Energies that the user brings as a table."""
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from nic_energy import tables
 from nic_energy.config import Network
 from nic_energy.energy.build import EnergyTables
+from nic_energy.energy.table_checks import Macs, problems_of
 from nic_energy.errors import InputError
-from nic_energy.vocabulary import SOURCE_NOTES
 
 REQUIRED = ("network", "quality", "image", "width", "height", "energy_j")
-KEY = ["part", "network", "quality", "image"]
-MOST_NAMED = 10
+DEFAULTS = {"part": "chain", "source": "external", "estimator": "external", "flags": ""}
 
 
-def from_table(path: Path, networks: Mapping[str, Network], setup: str) -> EnergyTables:
+def from_table(
+    path: Path, networks: Mapping[str, Network], setup: str, complexity: pd.DataFrame
+) -> EnergyTables:
     """The energy tables from a CSV with at least the columns of `REQUIRED`.
 
     `source` is `external` unless the table says its own.
 
+    Args:
+        complexity: complexity.csv, from whose MAC operations follows which joules can be.
+
     Raises:
-        InputError: names every row that cannot be used, with the reason.
+        InputError: names everything that is wrong, with the lines of the file.
     """
-    table = tables.read_csv(path, REQUIRED)
-    if table.empty:
-        raise InputError(f"{path}: holds no rows.")
-    for column, default in (("part", "chain"), ("source", "external"), ("estimator", "external")):
+    table, lines = read_table(path)
+    for column, default in DEFAULTS.items():
         table[column] = table[column].fillna(default) if column in table else default
-    problems = _problems(table, networks)
+    problems = problems_of(table, lines, networks, _macs(complexity))
     if problems:
-        more = f" ... and {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
-        raise InputError(f"{path}: " + "; ".join(problems[:MOST_NAMED]) + more + ".")
+        raise InputError("\n  ".join([f"{path} cannot be used:", *problems]))
     table["setup"] = setup
     for column in ("quality", "width", "height"):
         table[column] = table[column].astype(int)
     table["pixels"] = table["width"] * table["height"]
-    table["level"] = [
-        networks[name].level(quality)
-        for name, quality in zip(table["network"], table["quality"], strict=True)
-    ]
-    if "flags" in table:
-        table["flags"] = table["flags"].fillna("")
+    rows = [networks[name] for name in table["network"]]
+    table["level"] = [n.level(q) for n, q in zip(rows, table["quality"], strict=True)]
+    multiple = pd.Series([network.pad_multiple for network in rows], index=table.index)
+    padded = _up(table["width"], multiple) * _up(table["height"], multiple)
+    if "padded_pixels" in table:
+        padded = table["padded_pixels"].fillna(padded).astype(int)
+    table["padded_pixels"] = padded
     return EnergyTables(
         tables.ordered(table, tables.ENERGY_COLUMNS),
         tables.frame([], tables.ESTIMATOR_COLUMNS),
@@ -53,35 +55,47 @@ def from_table(path: Path, networks: Mapping[str, Network], setup: str) -> Energ
     )
 
 
-def _problems(table: pd.DataFrame, networks: Mapping[str, Network]) -> list[str]:
-    problems = []
-    twice = table.duplicated(KEY, keep="first")
-    for number, (row, repeated) in enumerate(
-        zip(table.to_dict("records"), twice, strict=True), start=2
-    ):
-        reason = "the modality stands there twice" if repeated else _reason(row, networks)
-        if reason:
-            problems.append(f"line {number}: {reason}")
-    return problems
+def read_table(path: Path) -> tuple[pd.DataFrame, list[int]]:
+    """The table, and the line of the file that each of its rows ends on.
 
-
-def _reason(row: Mapping[Any, Any], networks: Mapping[str, Network]) -> str | None:
-    if row["network"] not in networks:
-        return f"network {row['network']!r} is not in config/networks.tsv"
-    for column in ("quality", "width", "height", "energy_j"):
-        value = _number(row[column])
-        if value is None or value <= 0:
-            return f"{column} {row[column]!r} is no number above 0"
-    if int(row["quality"]) not in networks[row["network"]].qualities:
-        return f"{row['network']} has no quality level {row['quality']}"
-    if row["source"] not in SOURCE_NOTES:
-        return f"source {row['source']!r} must be one of {', '.join(SOURCE_NOTES)}"
-    return None
-
-
-def _number(value: Any) -> float | None:
+    Raises:
+        InputError: the file cannot be read, lacks columns or rows, or has rows that are too long.
+    """
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if number == number and abs(number) != float("inf") else None
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            reader = csv.reader(handle)
+            head = next(reader, [])
+            cells = [(reader.line_num, len(row)) for row in reader if _filled(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as a CSV table ({error}).") from error
+    missing = [name for name in REQUIRED if name not in head]
+    if missing:
+        hint = " Are its columns separated by commas?" if len(head) < 2 else ""
+        raise InputError(
+            f"{path}: column(s) missing: {', '.join(missing)}. It has: {', '.join(head)}.{hint}"
+        )
+    repeated = sorted({name for name in head if head.count(name) > 1})
+    if repeated:
+        raise InputError(f"{path}: column(s) there more than once: {', '.join(repeated)}.")
+    long = [line for line, count in cells if count > len(head)]
+    if long:
+        places = ", ".join(map(str, long))
+        raise InputError(f"{path}: more cells than the header in line(s) {places}.")
+    if not cells:
+        raise InputError(f"{path}: holds no rows.")
+    return tables.read_csv(path, REQUIRED), [line for line, _ in cells]
+
+
+def _filled(row: list[str]) -> bool:
+    """Whether a line is a row: one that is blank is none."""
+    return len(row) > 1 or any(cell.strip() for cell in row)
+
+
+def _macs(complexity: pd.DataFrame) -> Macs:
+    """MAC operations per padded pixel, everything executed, by network and quality."""
+    keys = zip(complexity["network"], complexity["quality"].astype(int), strict=True)
+    return dict(zip(keys, complexity["kmac_per_pixel_executed"].astype(float) * 1e3, strict=True))
+
+
+def _up(side: pd.Series, multiple: pd.Series) -> pd.Series:
+    return -(-side // multiple) * multiple

@@ -2,8 +2,9 @@
 
 Components, each a standard uncertainty in J of the energy of one execution:
 
-- `repeatability` (type A): scatter of the windows, s / sqrt(K), inflated where the campaign's
-  windows are autocorrelated or drift; what the edges explain of it is shown apart;
+- `repeatability` (type A): scatter of the windows, s / sqrt(K), with s moderated by that of the
+  whole campaign, inflated where the campaign's windows are autocorrelated or drift; what the edges
+  explain of it is shown apart;
 - `edges`: what the marks cannot place between two readings or two ticks of the counter;
 - `idle` (type A): of the idle power that was subtracted, times the time of an execution. With
   the cold reference it is common to all rows of the campaign;
@@ -12,18 +13,15 @@ Components, each a standard uncertainty in J of the energy of one execution:
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from nic_energy.energy.estimators import COUNTER, field_readings, tick_times
+from nic_energy.energy.readings import Readings
 from nic_energy.statistics.gum import Budget, Component
-from nic_energy.traces import FloatArray, PowerField, Trace, Window
+from nic_energy.traces import FloatArray, PowerField
 from nic_energy.vocabulary import EstimatorName
-
-REACH = 3.0
-"""The power at a mark is taken over this many readings to each side."""
 
 RECTANGULAR = math.sqrt(12)
 """A value known within an interval has its width over this as standard uncertainty (4.3.7)."""
@@ -42,32 +40,25 @@ class Edges:
     common_j: float
 
 
-def edges_of(
-    trace: Trace,
-    windows: Sequence[Window],
-    field: PowerField,
-    estimator: EstimatorName,
-    idle_w: float,
-) -> Edges:
-    """What the marks leave open.
+def edges_of(readings: Readings, estimator: EstimatorName, idle_w: float) -> Edges:
+    """What the marks of the windows leave open.
 
     `trapezoid`: the power just before and just after a mark differ by a step whose time is known
     only to a reading. `counter`: the age of a tick at each mark. `paper_sum`: N jumps by one. All
     windows share how far readings trail their times, which matters as far as the power before
     the end differs from that before the start.
     """
-    time, power_w = field_readings(trace, field)
-    period = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
-    levels = _levels(time, power_w, windows, period)
+    field, period = readings.field, readings.period_s
+    levels = readings.levels_w
     shift_w = abs(float(np.mean(levels[:, 1, 0] - levels[:, 0, 0])))
     lag_u_s = _latest_lag_periods(field) * period / math.sqrt(3)
     if estimator == "paper_sum":
-        spacing = 1 / trace.meta.sampling_hz
-        power = _mean_power(trace, windows, field) - idle_w
+        spacing = 1 / readings.trace.meta.sampling_hz
+        power = _mean_power(readings) - idle_w
         uncorrected = math.hypot(lag_u_s, field.lag_s or 0.0)
         return Edges(np.abs(power) * spacing / math.sqrt(6), shift_w * uncorrected)
     if estimator == "counter":
-        age_s, counted_w = _counter_age_s(trace), _counter_power(trace, windows)
+        age_s, counted_w = _counter_age_s(readings), _counter_power(readings)
         return Edges(counted_w * age_s / math.sqrt(6), shift_w * age_s / 2)
     jumps = levels[:, :, 1] - levels[:, :, 0]
     return Edges(np.hypot(jumps[:, 0], jumps[:, 1]) * period / RECTANGULAR, shift_w * lag_u_s)
@@ -83,46 +74,16 @@ def _latest_lag_periods(field: PowerField) -> float:
     return 1.5 if field.lag_s is None else 1.0
 
 
-def _levels(
-    time: FloatArray, power_w: FloatArray, windows: Sequence[Window], period: float
-) -> FloatArray:
-    """Power before and after the marks of windows, shape (windows, start and end, 2)."""
-    steps = [
-        [_level(time, power_w, mark, side * REACH * period) for side in (-1, 1)]
-        for window in windows
-        for mark in (window.start_s, window.end_s)
-    ]
-    return np.asarray(np.nan_to_num(np.array(steps).reshape(len(windows), 2, 2)))
-
-
-def _level(time: FloatArray, power_w: FloatArray, mark: float, reach: float) -> float:
-    """Mean power between a mark and `reach` s beside it; the nearest reading where none lies
-    there.
-    """
-    first, last = sorted((mark, mark + reach))
-    inside = power_w[(time >= first) & (time <= last)]
-    if len(inside):
-        return float(inside.mean())
-    return float(np.interp(mark, time, power_w)) if len(time) else math.nan
-
-
-def _ticks(trace: Trace) -> tuple[FloatArray, FloatArray]:
-    time, counter = trace.column("time_s"), trace.column(COUNTER)
-    usable = np.isfinite(counter)
-    return tick_times(time[usable], counter[usable])
-
-
-def _counter_age_s(trace: Trace) -> float:
+def _counter_age_s(readings: Readings) -> float:
     """The greatest age of a tick when it is first seen: a sample, or a tick where ticks are what
     is seen at every sample.
     """
-    ticks = np.diff(_ticks(trace)[0])
-    samples = np.diff(trace.column("time_s"))
+    ticks, samples = np.diff(readings.ticks[0]), np.diff(readings.time_s)
     return float(min(np.median(ticks), np.median(samples))) if len(ticks) else 0.0
 
 
-def _counter_power(trace: Trace, windows: Sequence[Window]) -> FloatArray:
-    ticks, values = _ticks(trace)
+def _counter_power(readings: Readings) -> FloatArray:
+    (ticks, values), windows = readings.ticks, readings.windows
     if len(ticks) == 0:
         return np.zeros(len(windows))
     marks = np.array([[window.start_s, window.end_s] for window in windows])
@@ -130,14 +91,9 @@ def _counter_power(trace: Trace, windows: Sequence[Window]) -> FloatArray:
     return np.asarray(np.abs(counted) / [window.duration_s for window in windows])
 
 
-def _mean_power(trace: Trace, windows: Sequence[Window], field: PowerField) -> FloatArray:
-    time, power_w = trace.column("time_s"), trace.column(field.column)
-    return np.array(
-        [
-            np.nanmean(power_w[(time >= window.start_s) & (time <= window.end_s)])
-            for window in windows
-        ]
-    )
+def _mean_power(readings: Readings) -> FloatArray:
+    power_w = readings.power_w
+    return np.array([np.nanmean(readings.during(each, power_w)) for each in readings.windows])
 
 
 @dataclass(frozen=True)
@@ -207,13 +163,15 @@ class RowBudget:
 class Inputs:
     """What a row's budget is made of; all of one execution.
 
-    `mean_j` and `std_j` over `count` windows; `inflation` and `trend_share` of the campaign's
-    pooled tests; `edge_window_j` typical for one window, `edge_common_j` shared by all; `idle_u_w`
-    with its degrees of freedom; `temperature_span_k` between the coldest and hottest window.
+    `mean_j` and `std_j` over `count` windows, `std_j` moderated and with its degrees of freedom;
+    `inflation` and `trend_share` of the campaign's pooled tests; `edge_window_j` typical for one
+    window, `edge_common_j` shared by all; `idle_u_w` with its degrees of freedom;
+    `temperature_span_k` between the coldest and hottest window.
     """
 
     mean_j: float
     std_j: float | None
+    std_degrees_of_freedom: float
     count: int
     inflation: float
     trend_share: float
@@ -239,7 +197,7 @@ def row_budget(inputs: Inputs) -> RowBudget | None:
     temperature = _temperature(inputs)
     gain = None if inputs.gain_u_share is None else abs(inputs.mean_j) * inputs.gain_u_share
     components = [
-        Component("windows", scatter, inputs.count - 1),
+        Component("windows", scatter, inputs.std_degrees_of_freedom),
         Component("drift", drift),
         Component("edges", inputs.edge_common_j),
         Component("idle", idle or 0.0, inputs.idle_degrees_of_freedom),

@@ -7,8 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nic_energy.errors import InputError
-from nic_energy.figures.style import LEVEL_COLOURS, LEVEL_MARKERS, RULES, canvas, note_source
-from nic_energy.models.uncertainty import LEVEL, FloatArray, line_uncertainty, numbers
+from nic_energy.figures.style import (
+    LEVEL_COLOURS,
+    LEVEL_MARKERS,
+    PRINTED_COLOUR,
+    PRINTED_LABEL,
+    RULES,
+    canvas,
+    note_source,
+    on_our_scale,
+)
+from nic_energy.models.uncertainty import FloatArray, line_uncertainty, numbers
 from nic_energy.vocabulary import LEVELS
 
 MARKER_PT = 4.0
@@ -35,15 +44,18 @@ def band(points: pd.DataFrame, pixels: FloatArray) -> FloatArray | None:
     u = found.at(pixels) if found else None
     if found is None or u is None:
         return None
-    budgets = [budget for q in (found.alpha, found.beta) if (budget := q.budget())]
-    return u * max(budget.coverage_factor(LEVEL) for budget in budgets)
+    return u * found.coverage_factor()
 
 
-def plot(energy: pd.DataFrame, models: pd.DataFrame, network: str) -> Figure:
+def plot(
+    energy: pd.DataFrame, models: pd.DataFrame, network: str, printed: pd.DataFrame | None = None
+) -> Figure:
     """One marker a modality, one line a level with a band for its 95 % interval.
 
+    The lines of the paper's Table 2 lie behind, in grey, where they fit into the axes.
+
     Args:
-        energy: energy.csv. models: energy_models.csv.
+        energy: energy.csv. models: energy_models.csv. printed: the paper's Table 2.
 
     Raises:
         InputError: the network has no energies.
@@ -65,12 +77,14 @@ def plot(energy: pd.DataFrame, models: pd.DataFrame, network: str) -> Figure:
                 banded |= _draw_line(axes, points, line.iloc[0], reach, level)
         axes.set_xlim(left=0)
         _limit(axes)
+        shown = _draw_printed(axes, rows, printed)
         _draw_error_bars(axes, rows)
         axes.set_xlabel("Pixels of the image, S (Mpx)")
         axes.set_ylabel("Energy of one execution (J)")
         axes.set_title(network, loc="left")
         figure.legend(frameon=False, loc="outside upper left", handlelength=1.6, ncols=2)
-        note_source(figure, rows["source"], "bands: 95 % interval of the line" if banded else "")
+        notes = ["bands: 95 % interval of the line"] * banded + [shown] * bool(shown)
+        note_source(figure, rows["source"], *notes)
     return figure
 
 
@@ -113,6 +127,30 @@ def _limit(axes: Axes) -> None:
     drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
     top = min(axes.get_ylim()[1], MOST_BAND * float(drawn.max()))
     axes.set_ylim(min(0.0, 1.5 * float(drawn.min())), top)
+
+
+def _draw_printed(axes: Axes, rows: pd.DataFrame, printed: pd.DataFrame | None) -> str:
+    """The lines of the paper's Table 2 for the levels shown; what to say of them."""
+    if printed is None:
+        return ""
+    inside = (printed["network"] == rows["network"].iloc[0]) & printed["level"].isin(rows["level"])
+    lines = printed[inside]
+    pixels, bottom_top = float(rows["pixels"].max()), axes.get_ylim()
+    ends = lines["alpha_j_per_pixel"] * pixels + lines["beta_j"]
+    if lines.empty:
+        return ""
+    if not on_our_scale(float(ends.max()), bottom_top[1]):
+        return f"{PRINTED_LABEL}: up to {ends.max():.3g} J, not drawn"
+    for number, row in enumerate(lines.to_dict("records")):
+        reach = np.array([0.0, pixels])
+        axes.plot(
+            reach / 1e6,
+            row["beta_j"] + row["alpha_j_per_pixel"] * reach,
+            color=PRINTED_COLOUR, linestyle=(0, (4, 2)), linewidth=0.9, zorder=1,
+            label=None if number else PRINTED_LABEL,
+        )  # fmt: skip
+    axes.set_ylim(bottom_top[0], max(bottom_top[1], 1.05 * float(ends.max())))
+    return f"grey: {PRINTED_LABEL}, another GPU"
 
 
 def _draw_error_bars(axes: Axes, rows: pd.DataFrame) -> None:

@@ -50,17 +50,34 @@ RULES: Any = {
 }
 
 
+PRINTED_COLOUR = "0.62"
+PRINTED_LABEL = "printed in the paper"
+PRINTED_REACH = (0.25, 2.0)
+"""What the paper prints is drawn where its largest value is from so small to so large a multiple of
+ours: on another scale it would only squeeze ours.
+"""
+
+
 def canvas(height_in: float = 2.6) -> tuple[Figure, Axes]:
     """An empty figure of one column's width."""
+    figure = blank(height_in)
+    return figure, figure.add_subplot()
+
+
+def blank(height_in: float, width_in: float = COLUMN_IN) -> Figure:
+    """A figure without axes; add them under `RULES`."""
     with mpl.rc_context(RULES):
-        figure = Figure(figsize=(COLUMN_IN, height_in), layout="constrained")
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
         FigureCanvasAgg(figure)
-        return figure, figure.add_subplot()
+        return figure
 
 
-def note_source(
-    figure: Figure, sources: Iterable[str], more: str = "", what: str = "Energies"
-) -> None:
+def on_our_scale(printed: float, ours: float) -> bool:
+    """Whether a printed value fits into axes made for ours."""
+    return ours > 0 and PRINTED_REACH[0] <= printed / ours <= PRINTED_REACH[1]
+
+
+def note_source(figure: Figure, sources: Iterable[str], *more: str, what: str = "Energies") -> None:
     """Print below the figure where its joules or watts come from.
 
     Args:
@@ -70,7 +87,7 @@ def note_source(
     """
     parts = [SOURCE_NOTES[source] for source in sorted(set(sources))]
     lines = [f"{what} {parts[0]}"] if parts else [what]
-    for part in [*parts[1:], *filter(None, [more])]:
+    for part in [*parts[1:], *filter(None, more)]:
         if len(lines[-1]) + len(part) > NOTE_CHARACTERS:
             lines[-1] += ";"
             lines.append(part)

@@ -9,6 +9,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nic_energy.errors import InputError
 
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""What a file may be, whatever its name says: no format whose decoder starts another program."""
+
 
 @contextlib.contextmanager
 def opened_image(handle: IO[bytes], name: str, max_megapixels: float) -> Iterator[Image.Image]:
@@ -20,7 +23,7 @@ def opened_image(handle: IO[bytes], name: str, max_megapixels: float) -> Iterato
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(handle) as image:
+            with Image.open(handle, formats=FORMATS) as image:
                 width, height = image.size
                 if width * height > max_megapixels * 1e6:
                     raise InputError(

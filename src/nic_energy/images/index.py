@@ -1,7 +1,9 @@
 """The image index: ids, sizes and digests of the images of a collection."""
 
+import csv
 import difflib
 import hashlib
+import io
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from nic_energy.config import Images
 from nic_energy.errors import InputError
-from nic_energy.files import write_with
+from nic_energy.files import write_text
 from nic_energy.images.decode import opened_image, scaled_size, upright_size
 from nic_energy.images.sources import Member, archive_of, members, opened
 
@@ -78,6 +80,17 @@ def _safe(stem: str) -> str:
     return name or "image"
 
 
+def check_id(image: str) -> str:
+    """The id of an image, once it is safe as the name of a file.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if len(image) > MAX_ID + 9 or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", image):
+        raise ValueError(f"{image[:MAX_ID]!r} is no id of an image")
+    return image
+
+
 def _check_expected(images: Images, sizes: Sequence[tuple[int, int]]) -> None:
     if images.count is not None and len(sizes) != images.count:
         raise InputError(
@@ -118,30 +131,29 @@ def entry_of(entries: Sequence[ImageEntry], image: str) -> ImageEntry:
 
 def write_index(path: Path, entries: Sequence[ImageEntry]) -> None:
     """Write index.csv."""
-    import csv
+    write_text(path, index_text(entries))
 
-    def write(partial: Path) -> None:
-        with partial.open("w", encoding="utf-8", newline="") as handle:
-            writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(entry) for entry in entries)
 
-    write_with(path, write)
+def index_text(entries: Sequence[ImageEntry]) -> str:
+    """index.csv as text."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(entry) for entry in entries)
+    return out.getvalue()
 
 
 def read_index(path: Path) -> list[ImageEntry]:
     """Read index.csv.
 
     Raises:
-        InputError: the file is no image index.
+        InputError: the file is no image index, or an id could leave its folder.
     """
-    import csv
-
     try:
         with path.open(encoding="utf-8", newline="") as handle:
-            return [
+            entries = [
                 ImageEntry(
-                    row["image"],
+                    check_id(row["image"]),
                     row["member"],
                     row["source_sha256"],
                     int(row["width"]),
@@ -149,7 +161,10 @@ def read_index(path: Path) -> list[ImageEntry]:
                 )
                 for row in csv.DictReader(handle)
             ]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(
             f"{path}: is no image index ({error!r}); delete it and run again."
         ) from error
+    if len({entry.image.lower() for entry in entries}) < len(entries):
+        raise InputError(f"{path}: an image stands there twice; delete it and run again.")
+    return entries

@@ -3,8 +3,6 @@
 import contextlib
 import csv
 import io
-import stat
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,14 +10,21 @@ from typing import IO
 
 from PIL import Image
 
+from nic_energy.archives import (
+    Limits,
+    checked_members,
+    opened_archive,
+    printable,
+    read_chunks,
+)
 from nic_energy.config import Images
 from nic_energy.errors import InputError
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
-MAX_MEMBER_BYTES = 512 * 2**20
-"""More than this, unpacked, is no photograph."""
+LIMITS = Limits(members=100_000, member_bytes=512 * 2**20, total_bytes=256 * 2**30)
+"""More than this, unpacked, is no collection of photographs."""
 
 SIZE = "size:"
 """How the place of an image begins that is nothing but a size."""
@@ -63,7 +68,7 @@ def members(images: Images, archive: Path | None) -> list[Member]:
     elif images.source == "folder":
         found = _in_folder(Path(str(images.path)))
     elif images.source == "sizes":
-        found = _in_table(Path(str(images.path)))
+        found = _in_table(Path(str(images.path)), images.max_megapixels)
     else:
         found = [Member(name, f"skimage:{name}") for name in PHOTOGRAPHS]
     if not found:
@@ -71,6 +76,12 @@ def members(images: Images, archive: Path | None) -> list[Member]:
             f"images: no image in {images.path or archive or images.source}; "
             f"files must end with {', '.join(sorted(SUFFIXES))}."
         )
+    for member in found:
+        if not printable(member.place):
+            raise InputError(
+                f"images: the name {member.place!r} holds control characters; give the file "
+                "another one."
+            )
     return sorted(found, key=lambda member: member.name)
 
 
@@ -94,12 +105,11 @@ def opened(member: str, archive: Path | None) -> Iterator[IO[bytes]]:
         elif member.startswith(SIZE):
             yield _grey(member.removeprefix(SIZE))
         elif archive is not None:
-            with zipfile.ZipFile(archive) as bundle:
-                yield io.BytesIO(bundle.read(member))
+            yield io.BytesIO(_read(archive, member))
         else:
             with Path(member).open("rb") as handle:
                 yield handle
-    except (OSError, KeyError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, KeyError) as error:
         raise InputError(f"{archive or ''} {member}: cannot be read ({error}).".strip()) from error
 
 
@@ -134,12 +144,14 @@ def _in_folder(folder: Path) -> list[Member]:
     ]
 
 
-def _in_table(path: Path) -> list[Member]:
+def _in_table(path: Path, max_megapixels: float) -> list[Member]:
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
         sizes = [(row["image"], int(row["width"]), int(row["height"])) for row in rows]
         if unusable := [name for name, *size in sizes if min(size) < 1]:
             raise ValueError(f"{unusable[0]} has no pixels")
+        if large := [name for name, w, h in sizes if w * h > max_megapixels * 1e6]:
+            raise ValueError(f"{large[0]} has more than images.max_megapixels ({max_megapixels:g})")
         if len({name for name, *_ in sizes}) < len(sizes):
             raise ValueError("an image stands there twice")
         return [Member(name, f"{SIZE}{width}x{height}") for name, width, height in sizes]
@@ -152,28 +164,17 @@ def _in_table(path: Path) -> list[Member]:
 
 
 def _in_archive(archive: Path) -> list[Member]:
-    try:
-        with zipfile.ZipFile(archive) as bundle:
-            entries = bundle.infolist()
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{archive}: cannot be read as a zip archive ({error}).") from error
-    found = []
-    for entry in entries:
-        path = PurePosixPath(entry.filename)
-        if entry.is_dir() or "__MACOSX" in path.parts or not _is_image(entry.filename):
-            continue
-        _refuse_unsafe(archive, entry, path)
-        found.append(Member(path.name, entry.filename))
-    return found
+    with opened_archive(archive) as bundle:
+        pictures = [
+            entry
+            for entry in bundle.infolist()
+            if "__MACOSX" not in PurePosixPath(entry.filename).parts and _is_image(entry.filename)
+        ]
+        entries = checked_members(archive, pictures, LIMITS)
+    return [Member(PurePosixPath(entry.filename).name, entry.filename) for entry in entries]
 
 
-def _refuse_unsafe(archive: Path, entry: zipfile.ZipInfo, path: PurePosixPath) -> None:
-    reason = None
-    if path.is_absolute() or ".." in path.parts or "\\" in entry.filename:
-        reason = "its path leaves the archive"
-    elif stat.S_ISLNK(entry.external_attr >> 16):
-        reason = "it is a link"
-    elif entry.file_size > MAX_MEMBER_BYTES:
-        reason = f"unpacked it has {entry.file_size} bytes, more than {MAX_MEMBER_BYTES}"
-    if reason:
-        raise InputError(f"{archive}: member {entry.filename!r} is refused: {reason}.")
+def _read(archive: Path, member: str) -> bytes:
+    with opened_archive(archive) as bundle:
+        (entry,) = checked_members(archive, [bundle.getinfo(member)], LIMITS)
+        return b"".join(read_chunks(bundle, entry))

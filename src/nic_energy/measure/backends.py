@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nic_energy.measure.device import Backend, LoadedModality, LoadRequest, RunningSampler
 from nic_energy.meters import MeterRequest
 from nic_energy.protocol.bench import Clock, Load, SystemClock
 from nic_energy.sampler import Sampler
+
+if TYPE_CHECKING:
+    from nic_energy.measure.loading import Networks
 
 STATE = "virtual_state.json"
 """Name of the file in which a virtual GPU's state is kept, in the set-up's folder."""
@@ -20,9 +23,12 @@ class TorchBackend:
         settings: the run settings of the configuration.
         cold: look the device up without leaving a CUDA context in this process, since idle is
             recorded before any context exists.
+        budget_bytes: memory that networks may keep on the device for later modalities.
     """
 
-    def __init__(self, settings: Mapping[str, Any], cold: bool) -> None:
+    def __init__(self, settings: Mapping[str, Any], cold: bool, budget_bytes: int = 0) -> None:
+        self._budget_bytes = budget_bytes
+        self.networks: Networks | None = None
         self.clock: Clock = SystemClock()
         self._settings = settings
         self._uuid = self._find_uuid(cold)
@@ -57,9 +63,11 @@ class TorchBackend:
 
     def load(self, request: LoadRequest) -> LoadedModality:
         """Load the network, pad the image and put both on the device."""
-        from nic_energy.measure.loading import put_on_device, quality_of
+        from nic_energy.measure.loading import Networks, put_on_device, quality_of
 
-        load, image, run, original = put_on_device(**vars(request))
+        if self.networks is None:
+            self.networks = Networks(self._budget_bytes)
+        load, image, run, original = put_on_device(**vars(request), networks=self.networks)
         multiple = request.network.pad_multiple
         return LoadedModality(load, image, run, lambda: quality_of(load, original, multiple))
 

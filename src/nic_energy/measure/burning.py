@@ -1,7 +1,9 @@
 """A load for its own sake: FP32 matrix products, without a network, weights or an image."""
 
+import contextlib
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from nic_energy.errors import MeasurementError
 
@@ -25,30 +27,30 @@ class Burn:
         device: a PyTorch device.
 
     Raises:
-        MeasurementError: the device has no memory for the smallest matrices.
+        MeasurementError: the device has no memory for the matrices, or failed.
     """
 
     def __init__(self, device: str) -> None:
         import torch
 
         self._device = torch.device(device)
-        try:
+        with _named(device):
             self._take(SIDES[0])
-            for side in SIDES[1:]:
-                if self._time_one() * 8 > MOST_S:
-                    break
+        for side in SIDES[1:]:
+            if self._time_one() * 8 > MOST_S:
+                break
+            with _named(device):
                 self._take(side)
-        except torch.OutOfMemoryError as error:
-            raise MeasurementError(
-                f"sensor passport: {device} has no memory for matrices of {SIDES[0]} x "
-                f"{SIDES[0]}. Free it of other processes."
-            ) from error
 
     def run(self, executions: int) -> tuple[float, float]:
-        """Multiply back to back between two device synchronisations; marks in monotonic s."""
+        """Multiply back to back between two device synchronisations; marks in monotonic s.
+
+        Raises:
+            MeasurementError: the device failed.
+        """
         import torch
 
-        with torch.inference_mode():
+        with _named(self._device), torch.inference_mode():
             self._synchronise()
             start = time.monotonic()
             for _ in range(executions):
@@ -78,3 +80,16 @@ class Burn:
             import torch
 
             torch.cuda.synchronize(self._device)
+
+
+@contextlib.contextmanager
+def _named(device: Any) -> Iterator[None]:
+    """Say what failed where."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        first = str(error).partition("\n")[0] or type(error).__name__
+        raise MeasurementError(
+            f"sensor passport: matrix products failed on {device} ({first}). Free it of other "
+            "processes; see dmesg for Xid errors."
+        ) from error

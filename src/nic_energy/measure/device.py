@@ -1,13 +1,17 @@
 """What a device is to the measuring code: a clock, a sampler, and networks loaded on it."""
 
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from nic_energy.config import Network
+from nic_energy.errors import NicEnergyError
 from nic_energy.protocol.bench import Clock, Load
 from nic_energy.traces import ImageInfo, MeterInfo, Sample
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,17 @@ class RunningSampler(Protocol):
     def stop(self) -> Any:
         """Stop; a dataclass that reports how well it sampled."""
         ...
+
+
+def stopped(sampler: RunningSampler) -> dict[str, Any]:
+    """Stop a sampler whose samples are all here; how well it sampled. After a failure it may be
+    gone, and the failure is the error to report.
+    """
+    try:
+        return asdict(sampler.stop())
+    except NicEnergyError as error:
+        log.warning("sampler: %s", error)
+        return {}
 
 
 class Backend(Protocol):

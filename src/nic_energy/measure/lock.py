@@ -1,16 +1,28 @@
-"""One measurement at a time on a physical device."""
+"""One measurement at a time on a physical device, whoever measures.
+
+The lock is a name in Linux's abstract socket namespace (unix(7)): bound by one process of the
+machine at a time, and free again when that process ends, however it ends. No file stands for it,
+so there is none that another user could plant, link elsewhere, make unreadable or remove, nor a
+stale one. Processes in other network namespaces (containers) have locks of their own.
+"""
 
 import contextlib
+import errno
+import hashlib
 import logging
-import tempfile
+import socket
+import struct
+import time
 from collections.abc import Iterator
-from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from nic_energy.errors import DeviceError
 
 log = logging.getLogger(__name__)
+
+POLL_S = 0.1
+WAITERS = 64
+"""How many may ask at once who holds the lock."""
+CREDENTIALS = struct.Struct("3i")
 
 
 @contextlib.contextmanager
@@ -20,27 +32,71 @@ def device_lock(uuid: str, timeout_s: float = 3600.0) -> Iterator[None]:
     Raises:
         DeviceError: another measurement held the device for longer than `timeout_s`.
     """
-    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in uuid)
-    path = Path(tempfile.gettempdir()) / f"nic-energy-{name}.lock"
-    lock = FileLock(path, mode=0o666)
-    try:
-        if not _try(lock):
-            log.info("waiting for another measurement on %s (%s)", uuid, path)
-            lock.acquire(timeout=timeout_s)
-    except Timeout as error:
+    address = lock_address(uuid)
+    held = _try(address)
+    if held is None:
+        log.info("waiting for another measurement on %s (%s)", uuid, _holder(address))
+        held = _wait(address, timeout_s)
+    if held is None:
         raise DeviceError(
-            f"device {uuid}: another measurement has held {path} for {timeout_s:.0f} s. "
-            "Two measurements on one device falsify each other; wait for it or stop it."
-        ) from error
-    try:
+            f"device {uuid}: another measurement has held it for {timeout_s:.0f} s "
+            f"({_holder(address)}). Two measurements on one device falsify each other; wait for "
+            "it or stop it."
+        )
+    with held:
         yield
-    finally:
-        lock.release()
 
 
-def _try(lock: FileLock) -> bool:
+def is_held(uuid: str) -> bool:
+    """Whether a measurement holds the device now."""
+    found = _try(lock_address(uuid))
+    if found is not None:
+        found.close()
+    return found is None
+
+
+def lock_name(uuid: str) -> str:
+    """The lock of a device as `ss -xl` shows it; a digest, as such names are short."""
+    return f"@nic-energy-{hashlib.sha256(uuid.encode()).hexdigest()[:32]}"
+
+
+def lock_address(uuid: str) -> bytes:
+    """The abstract address that stands for a device."""
+    return lock_name(uuid).replace("@", "\0").encode()
+
+
+def _try(address: bytes) -> socket.socket | None:
+    """The lock, or None while another process holds it."""
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    return True
+        lock.bind(address)
+        lock.listen(WAITERS)
+    except OSError as error:
+        lock.close()
+        if error.errno != errno.EADDRINUSE:
+            raise DeviceError(f"the lock of the device cannot be made ({error}).") from error
+        return None
+    return lock
+
+
+def _wait(address: bytes, timeout_s: float) -> socket.socket | None:
+    end = time.monotonic() + timeout_s
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(POLL_S, left))
+        held = _try(address)
+        if held is not None:
+            return held
+    return None
+
+
+def _holder(address: bytes) -> str:
+    """Who holds the lock, as the kernel says it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.setblocking(False)
+        try:
+            asking.connect(address)
+            data = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+        except OSError:
+            return "by a process that does not say which"
+    process, user, _ = CREDENTIALS.unpack(data)
+    return f"process {process} of user {user}"

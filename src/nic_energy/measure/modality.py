@@ -9,13 +9,23 @@ from typing import Any
 from nic_energy import fingerprint
 from nic_energy.config import Network
 from nic_energy.config.settings import is_open
-from nic_energy.errors import ConfigError, MeterError, MismatchError, NicEnergyError
+from nic_energy.energy.admissibility import Limits
+from nic_energy.errors import (
+    ConfigError,
+    InputError,
+    MeasurementError,
+    MeterError,
+    NicEnergyError,
+    StoreError,
+)
 from nic_energy.files import digest_of, sha256
-from nic_energy.measure.backends import open_backend
-from nic_energy.measure.device import Backend, LoadRequest
+from nic_energy.interrupts import allowed, held
+from nic_energy.measure import reference
+from nic_energy.measure.device import Backend, LoadRequest, stopped
 from nic_energy.measure.environment import package_versions, session_of
 from nic_energy.measure.lock import device_lock
 from nic_energy.measure.passport import known_sensor
+from nic_energy.measure.workshop import Workshop
 from nic_energy.protocol.bench import Bench
 from nic_energy.protocol.idle import record_rest
 from nic_energy.protocol.preheat import PreheatRule, preheat
@@ -34,6 +44,7 @@ from nic_energy.traces import (
     Interval,
     MeterInfo,
     Modality,
+    PowerField,
     Trace,
     TraceMeta,
     read_meta,
@@ -49,7 +60,8 @@ class MeasureRequest:
 
     `settings` are `Config.settings()`; `idle` is the idle reference's trace; `output` the trace
     path of the contract; `fresh` measures even where an equal accepted attempt lies in the raw
-    store. `passport` is the sensor's, None to go by what is documented.
+    store. `passport` is the sensor's, None to go by what is documented. `idle_kind` is what will
+    be subtracted: a warm worker records idle with the network resident only where it is that.
     """
 
     setup: str
@@ -66,6 +78,7 @@ class MeasureRequest:
     weights_dir: Path | None = None
     fresh: bool = False
     passport: Path | None = None
+    idle_kind: str = "cold"
 
     @property
     def key(self) -> str:
@@ -83,18 +96,27 @@ class Outcome:
 
 
 def measure_modality(
-    request: MeasureRequest, report: Callable[[Progress], None] = lambda _: None
+    request: MeasureRequest,
+    report: Callable[[Progress], None] = lambda _: None,
+    workshop: Workshop | None = None,
+    publish: bool = True,
 ) -> Outcome:
     """Measure a modality by the protocol (paper, section 3) and publish its trace.
 
     Every attempt that got as far as a device is kept in the raw store, a failed one with the
-    reason.
+    reason. A signal to stop waits while an attempt is put away.
+
+    Args:
+        report: called after every window.
+        workshop: where the device is; opened for this modality alone without one.
+        publish: link the accepted attempt to `output`; a worker leaves that to its client.
 
     Raises:
         NicEnergyError: what failed, with the attempt kept.
+        InterruptedMeasurementError: a signal; a finished attempt is kept as such.
     """
     store = RawStore(request.setup_folder)
-    image_sha256 = sha256(request.image_path)
+    image_sha256 = _digest_of(request.image_path)
     identity = Identity(
         settings_digest=digest_of(request.settings),
         code_fingerprint=fingerprint.of_measurement(request.settings["meter"]),
@@ -103,15 +125,26 @@ def measure_modality(
     )
     found = None if request.fresh else store.find(request.key, identity)
     if found is not None:
-        store.publish(found.path, request.output)
+        if publish:
+            store.publish(found.path, request.output)
         return Outcome(found.path, True, found.meta)
-    trace = _Attempt(request, identity, image_sha256).run(report)
-    attempt = store.add(request.key, trace.trace)
-    if trace.error is not None:
-        log.error("the failed attempt is kept as %s", attempt)
-        raise trace.error
-    store.publish(attempt, request.output)
-    return Outcome(attempt, False, trace.trace.meta)
+    store.require_room()
+    with held():
+        ended = _Attempt(request, identity, image_sha256, workshop or Workshop()).run(report)
+        attempt = _put_away(store, request, ended, publish)
+        if ended.error is not None:
+            raise ended.error
+    return Outcome(attempt, False, ended.trace.meta)
+
+
+def _digest_of(image: Path) -> str:
+    try:
+        return sha256(image)
+    except OSError as error:
+        raise InputError(
+            f"{image}: the image cannot be read ({error.strerror}). Prepare it again "
+            "(--forcerun prepare_image), or make it readable for this user."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -120,11 +153,31 @@ class _Ended:
     error: BaseException | None
 
 
+def _put_away(store: RawStore, request: MeasureRequest, ended: _Ended, publish: bool) -> Path:
+    """Keep the attempt, and publish it if it was accepted, whatever came after that."""
+    log.info("writing the attempt")
+    try:
+        attempt = store.add(request.key, ended.trace)
+    except StoreError:
+        if ended.error is not None:
+            log.error("the attempt failed, and is lost too: %s", ended.error)
+        raise
+    if ended.trace.meta.outcome == "accepted":
+        if publish:
+            log.info("linking %s", attempt)
+            store.publish(attempt, request.output)
+    else:
+        log.error("the failed attempt is kept as %s", attempt)
+    return attempt
+
+
 class _Attempt:
     """One attempt; gathers what is known so far, so that a failure loses none of it."""
 
-    def __init__(self, request: MeasureRequest, identity: Identity, image_sha256: str) -> None:
-        self.request = request
+    def __init__(
+        self, request: MeasureRequest, identity: Identity, image_sha256: str, workshop: Workshop
+    ) -> None:
+        self.request, self.workshop = request, workshop
         self.image_sha256 = image_sha256
         self.idle = read_meta(request.idle)
         if request.passport is None and is_open(request.settings):
@@ -152,6 +205,7 @@ class _Attempt:
             run={
                 "network": identity.network,
                 "packages": package_versions(),
+                "process": workshop.describe(),
                 "passport": self.sensor.origin,
                 **{key: self.settings["protocol"][key] for key in ("sampling_hz", "lead_in_s")},
             },
@@ -159,24 +213,23 @@ class _Attempt:
 
     def run(self, report: Callable[[Progress], None]) -> _Ended:
         """Run the protocol; an error ends it and is handed back with what was measured."""
-        request = self.request
-        backend = open_backend(self.settings, request.setup_folder)
         error: BaseException | None = None
         try:
-            with device_lock(self.idle.meter.device_uuid):
-                self._measure(backend, report)
+            with allowed(), device_lock(self.idle.meter.device_uuid):
+                self._measure(report)
         except RepetitionError as failure:
             self.meta = replace(self.meta, windows=failure.windows)
             error = failure
-        except (NicEnergyError, KeyboardInterrupt) as failure:
+        except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - raised once it is kept
             error = failure
-        finally:
-            backend.close()
-        if error is not None:
-            if not self.meta.source:
+        if error is not None and self.meta.outcome != "accepted":
+            if not self.meta.source and not isinstance(error, MeasurementError):
                 raise error
-            self._keep_samples_of(error)
-            self.meta = replace(self.meta, error=f"{type(error).__name__}: {error}")
+            self.meta = replace(
+                self.meta,
+                source=self.meta.source or self.idle.source,
+                error=f"{type(error).__name__}: {error}",
+            )
         samples = self.bench.history if self.bench else []
         return _Ended(Trace(samples_table(samples), self.meta), error)
 
@@ -186,10 +239,18 @@ class _Attempt:
             try:
                 self.bench.drain()
             except NicEnergyError as lost:
-                log.warning("the last samples were lost: %s", lost)
+                log.error("the last samples are lost: %s", lost)
 
-    def _measure(self, backend: Backend, report: Callable[[Progress], None]) -> None:
+    def _measure(self, report: Callable[[Progress], None]) -> None:
+        backend = self.workshop.open(self.settings, self.request.setup_folder)
+        try:
+            self._measure_on(backend, report)
+        finally:
+            backend.close()
+
+    def _measure_on(self, backend: Backend, report: Callable[[Progress], None]) -> None:
         request, settings = self.request, self.settings
+        log.info("loading %s", request.key)
         loaded = backend.load(
             LoadRequest(
                 request.network,
@@ -203,26 +264,18 @@ class _Attempt:
         )
         bpp, psnr_db = loaded.quality()
         sampler = backend.sampler()
-        meter = self.sensor.meter(sampler.start())
-        self._identify(meter, loaded.image, loaded.run, bpp, psnr_db)
-        self.bench = Bench(
-            backend.clock, sampler, loaded.load, meter, float(settings["protocol"]["sampling_hz"])
-        )
+        found = sampler.start()
         try:
+            meter = self.sensor.meter(found)
+            self._identify(meter, loaded.image, loaded.run, bpp, psnr_db)
+            hz = float(settings["protocol"]["sampling_hz"])
+            self.bench = Bench(backend.clock, sampler, loaded.load, meter, hz)
             self._protocol(self.bench, report)
+        except BaseException as error:
+            self._keep_samples_of(error)
+            raise
         finally:
-            if self.meta.outcome == "accepted":
-                self.meta = replace(self.meta, sampler=asdict(sampler.stop()))
-            else:
-                self._stop_quietly(sampler.stop)
-
-    def _stop_quietly(self, stop: Callable[[], Any]) -> None:
-        """After a failure the sampler may be gone; the first error is the one to report."""
-        self._keep_samples_of(NicEnergyError())
-        try:
-            self.meta = replace(self.meta, sampler=asdict(stop()))
-        except NicEnergyError as error:
-            log.warning("sampler: %s", error)
+            self.meta = replace(self.meta, sampler=stopped(sampler))
 
     def _identify(
         self,
@@ -233,13 +286,7 @@ class _Attempt:
         psnr_db: float | None,
     ) -> None:
         request = self.request
-        if meter.device_uuid != self.idle.meter.device_uuid:
-            raise MismatchError(
-                f"{request.idle}: the idle reference is that of {self.idle.meter.device_name} "
-                f"({self.idle.meter.device_uuid}), but this is {meter.device_name} "
-                f"({meter.device_uuid}). A set-up is one device: use another `setup` label, or "
-                "choose the right device."
-            )
+        reference.require_same_device(request.idle, self.idle, meter)
         self.meta = replace(
             self.meta,
             source=meter.source,
@@ -260,14 +307,11 @@ class _Attempt:
 
     def _protocol(self, bench: Bench, report: Callable[[Progress], None]) -> None:
         request, protocol = self.request, self.settings["protocol"]
-        field = _power_field(bench.meter, request.power_field)
-        idle_w = self.idle.idle_power_w.get(field.column)
-        if idle_w is None:
-            raise MismatchError(
-                f"{request.idle}: holds no idle power for {field.column}; it was recorded with "
-                "another meter or driver. Record it again: --forcerun measure_idle."
-            )
-        before = self._rest(bench, "context", field.column)
+        field = reference.power_field(bench.meter, request.power_field)
+        idle_w = reference.idle_power_w(request.idle, self.idle, bench.meter, field)
+        own_context = request.idle_kind == "context" or not self.workshop.warm
+        before = self._rest(bench, "context", field) if own_context else ()
+        point = (request.network.network, request.quality)
         execution_s = time_execution(bench, min(1.0, protocol["min_duration_s"] / 4))
         heated, interval = preheat(
             bench,
@@ -276,13 +320,28 @@ class _Attempt:
                 protocol["preheat_max_s"],
                 protocol["settle_s"],
                 protocol["settle_kelvin"],
+                protocol["temperature_band_celsius"],
             ),
             execution_s,
+            self.workshop.settled_c(*point),
         )
         self.meta = replace(self.meta, preheat=heated.as_dict(), intervals=(*before, interval))
+        limits = Limits(
+            min_duration_s=protocol["min_duration_s"],
+            temperature_band_celsius=protocol["temperature_band_celsius"],
+            clock_tolerance_percent=protocol["clock_tolerance_percent"],
+            sampling_hz=bench.sampling_hz,
+            power_limit_w=bench.meter.details.get("enforced_power_limit_w"),
+            processes=reference.processes(request.idle, bench),
+        )
         done = repeat(
             bench,
-            WindowRule(protocol["min_duration_s"], protocol["lead_in_s"]),
+            WindowRule(
+                protocol["lead_in_s"],
+                limits,
+                protocol["max_rejected"],
+                protocol["preheat_max_s"],
+            ),
             StoppingRule(
                 confidence=protocol["confidence"],
                 relative_width=protocol["relative_width"],
@@ -297,7 +356,8 @@ class _Attempt:
             report=lambda progress: self._keep(progress, report),
         )
         self.meta = replace(self.meta, windows=done.windows)
-        after = self._rest(bench, "paired", field.column)
+        self.workshop.ran(*point, done.settled_c)
+        after = self._rest(bench, "paired", field)
         self.meta = replace(
             self.meta,
             outcome="accepted",
@@ -310,26 +370,20 @@ class _Attempt:
         self.meta = replace(self.meta, windows=(*self.meta.windows, progress.window))
         report(progress)
 
-    def _rest(self, bench: Bench, kind: str, column: str) -> tuple[Interval, ...]:
-        """Record the idle with the network resident; a rest that had not settled is flagged."""
+    def _rest(self, bench: Bench, kind: str, field: PowerField) -> tuple[Interval, ...]:
+        """Record the idle with the network resident; flagged where it had not settled, or where
+        there is none because no try at it was sound.
+        """
         protocol = self.settings["protocol"]
         seconds = protocol[f"{kind}_idle_s"]
         if not seconds:
             return ()
-        rest = record_rest(bench, f"idle_{kind}", column, seconds, protocol["paired_settle_max_s"])
-        if not rest.settled:
+        rest = record_rest(bench, f"idle_{kind}", field, seconds, protocol["paired_settle_max_s"])
+        if rest.flags:
+            self.meta = replace(self.meta, flags=(*self.meta.flags, f"{kind}_idle_rejected"))
+        elif not rest.settled:
             self.meta = replace(self.meta, flags=(*self.meta.flags, f"{kind}_idle_not_settled"))
         return rest.intervals
-
-
-def _power_field(meter: MeterInfo, column: str) -> Any:
-    try:
-        return meter.power_field(column)
-    except KeyError:
-        offered = ", ".join(field.column for field in meter.power_fields)
-        raise MismatchError(
-            f"power_field: {meter.device_name} has no {column}; it has {offered}."
-        ) from None
 
 
 def _phase_seed(request: MeasureRequest) -> int:

@@ -1,5 +1,6 @@
 """Measure the passport of a set-up's power sensor, and use it."""
 
+import contextlib
 import json
 import logging
 from collections.abc import Mapping
@@ -10,10 +11,11 @@ from typing import Any
 from nic_energy import fingerprint
 from nic_energy.config.settings import resolved
 from nic_energy.energy.passport import Passport, as_document, from_document, passport_of
-from nic_energy.errors import ConfigError, MismatchError, NicEnergyError, StoreError
+from nic_energy.errors import ConfigError, MismatchError, StoreError
 from nic_energy.files import digest_of, write_json
+from nic_energy.interrupts import allowed, held
 from nic_energy.measure.backends import open_backend
-from nic_energy.measure.device import Backend, RunningSampler
+from nic_energy.measure.device import Backend, stopped
 from nic_energy.measure.environment import session_of
 from nic_energy.measure.lock import device_lock
 from nic_energy.protocol.bench import Bench
@@ -63,14 +65,20 @@ def measure_passport(request: PassportRequest) -> Passport:
             "sensor that a load could be switched for; there is nothing to measure."
         )
     store = RawStore(request.setup_folder)
+    store.require_room()
     identity = Identity(digest_of(settings), fingerprint.of_passport(settings["meter"]))
     fast = {"protocol": {**request.run_settings["protocol"], "sampling_hz": POLLING_HZ}}
-    backend = open_backend({**request.run_settings, **fast}, request.setup_folder)
-    try:
-        with device_lock(backend.device_uuid() or request.setup):
+    with contextlib.ExitStack() as stack:
+        # A context of a process that only waits would disturb the one that measures.
+        bound = store.bound()
+        if bound is not None:
+            stack.enter_context(device_lock(bound.device_uuid))
+        backend = open_backend({**request.run_settings, **fast}, request.setup_folder)
+        stack.callback(backend.close)
+        if bound is None:
+            stack.enter_context(device_lock(backend.device_uuid() or request.setup))
+        with held():
             attempt = _attempt(request, store, identity, backend)
-    finally:
-        backend.close()
     trace = read_trace(attempt)
     passport = passport_of(trace)
     write_json(request.output, _document(trace.meta, passport))
@@ -85,7 +93,8 @@ def _attempt(
     A failed record is kept with the reason.
     """
     sampler = backend.sampler()
-    meter = sampler.start()
+    with allowed():
+        meter = sampler.start()
     meta = TraceMeta(
         kind="passport",
         outcome="failed",
@@ -100,24 +109,29 @@ def _attempt(
         run={"sampling_hz": POLLING_HZ},
     )
     bench: Bench | None = None
+    error: BaseException | None = None
     try:
         store.check_device(meter.device_uuid)
         found = None if request.fresh else _known(store, identity, meter)
         if found is not None:
             log.info("the passport of this GPU and driver is not recorded again: %s", found.path)
             return found.path
-        bench = Bench(backend.clock, sampler, backend.burn(), meter, POLLING_HZ)
-        meta = _record(bench, meta)
-    except (NicEnergyError, KeyboardInterrupt) as error:
-        if bench is not None:
-            meta = replace(meta, error=f"{type(error).__name__}: {error}")
-            kept = store.add(KEY, Trace(samples_table(bench.history), meta))
-            log.error("the failed record is kept as %s", kept)
-        raise
+        with allowed():
+            bench = Bench(backend.clock, sampler, backend.burn(), meter, POLLING_HZ)
+            meta = _record(bench, meta)
+    except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - raised once it is kept
+        error = failure
     finally:
-        report = _stop(sampler)
-    meta = replace(meta, sampler=report)
-    return store.add(KEY, Trace(samples_table(bench.history), meta))
+        report = stopped(sampler)
+    if error is not None and bench is None:
+        raise error
+    said = None if error is None else f"{type(error).__name__}: {error}"
+    samples = bench.history if bench is not None else []
+    kept = store.add(KEY, Trace(samples_table(samples), replace(meta, sampler=report, error=said)))
+    if error is not None:
+        log.error("the failed record is kept as %s", kept)
+        raise error
+    return kept
 
 
 def _record(bench: Bench, meta: TraceMeta) -> TraceMeta:
@@ -141,15 +155,6 @@ def _known(store: RawStore, identity: Identity, meter: MeterInfo) -> Attempt | N
         ),
         None,
     )
-
-
-def _stop(sampler: RunningSampler) -> dict[str, Any]:
-    """How well it sampled; nothing where it had failed, which is the error to report."""
-    try:
-        return asdict(sampler.stop())
-    except NicEnergyError as error:
-        log.warning("sampler: %s", error)
-        return {}
 
 
 def _document(meta: TraceMeta, passport: Passport) -> dict[str, Any]:

@@ -4,20 +4,25 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from nic_energy.campaign import keys
+from nic_energy.campaign import keys, measuring_order
 from nic_energy.config import Config
 from nic_energy.config.settings import is_open
 from nic_energy.errors import ConfigError
 from nic_energy.measure.idle import IdleRequest, measure_idle
 from nic_energy.measure.modality import MeasureRequest, measure_modality
 from nic_energy.measure.passport import PassportRequest, measure_passport
+from nic_energy.measure.workshop import Workshop
 from nic_energy.store import modality_key
 
 log = logging.getLogger(__name__)
 
 
 def simulate_campaign(
-    config: Config, images: Mapping[str, Path], folder: Path, passport: bool = False
+    config: Config,
+    images: Mapping[str, Path],
+    folder: Path,
+    passport: bool = False,
+    workshop: Workshop | None = None,
 ) -> list[Path]:
     """Measure idle and all modalities of a configuration for device `virtual`.
 
@@ -26,6 +31,7 @@ def simulate_campaign(
         folder: where `results/{setup}` would be; its `reference/` and `traces/` are filled.
         passport: measure the sensor first, as the workflow does; it takes a second or two, and
             is done anyway where the protocol leaves a number to it.
+        workshop: a worker's, to measure as it does; without one, as a process a modality does.
 
     Returns:
         The traces, in the order of the campaign.
@@ -54,9 +60,7 @@ def simulate_campaign(
                 config.setup, folder, config.passport_settings(), config.settings(), sensor
             )
         )
-    traces = []
-    for part, network, quality, image in keys(config, list(images)):
-        output = folder / "traces" / f"{modality_key(part, network, quality, image)}.parquet"
+    for part, network, quality, image in measuring_order(config, list(images)):
         measure_modality(
             MeasureRequest(
                 setup=config.setup,
@@ -69,9 +73,13 @@ def simulate_campaign(
                 settings=config.settings(),
                 power_field=config.document["power_field"],
                 idle=idle,
-                output=output,
+                output=_trace(folder, part, network, quality, image),
                 passport=sensor,
-            )
+            ),
+            workshop=workshop,
         )
-        traces.append(output)
-    return traces
+    return [_trace(folder, *key) for key in keys(config, list(images))]
+
+
+def _trace(folder: Path, part: str, network: str, quality: int, image: str) -> Path:
+    return folder / "traces" / f"{modality_key(part, network, quality, image)}.parquet"

@@ -1,5 +1,6 @@
 """What a meter is to the rest of the package."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from nic_energy.traces import MeterInfo, Sample
@@ -23,6 +24,10 @@ class Meter(Protocol):
         Raises:
             MeterError: the meter failed; the message names the device and the remedy.
         """
+        ...
+
+    def failures(self) -> Mapping[str, int]:
+        """Readings that failed and were left null so far: how many of each message."""
         ...
 
     def close(self) -> None:

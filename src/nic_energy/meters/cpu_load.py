@@ -89,5 +89,9 @@ class CpuLoadMeter:
         idle = sum(values[column] for column in IDLE_COLUMNS)
         return sum(values) - idle, sum(values)
 
+    def failures(self) -> Mapping[str, int]:
+        """None: a counter that cannot be read is an error."""
+        return {}
+
     def close(self) -> None:
         """Nothing to release."""

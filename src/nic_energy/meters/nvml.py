@@ -1,11 +1,13 @@
 """NVIDIA's management library as a meter, through pynvml.
 
 At opening every reading is tried once; what the device does not support stays null from then
-on, and an error of a reading that worked before is an error.
+on. A reading that worked before may fail for a moment: it is null then and counted. One that
+keeps failing, or a device that is gone, is an error.
 """
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import pynvml
 
 from nic_energy.errors import DeviceError
-from nic_energy.meters.nvml_errors import at_open, in_run
+from nic_energy.meters.nvml_errors import GONE, at_open, in_run
 from nic_energy.meters.nvml_identity import describe, find_device, power_fields, slowdown_c
 from nic_energy.traces import MeterInfo, Sample
 
@@ -27,6 +29,13 @@ UNSUPPORTED = frozenset(
     }
 )
 """At opening these mean that the device does not offer the reading (to this user)."""
+
+NO_ANSWER = frozenset({*GONE, pynvml.NVML_ERROR_TIMEOUT})
+"""At opening these say nothing of what a field offers, and are an error."""
+
+PATIENCE_S = 2.0
+PATIENCE_READINGS = 3
+"""A reading that fails as long and as often as that in a row does not come back by itself."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,39 @@ class _Processes:
             self._count = len(pynvml.nvmlDeviceGetComputeRunningProcesses(self._handle))
             self._asked_s = now
         return {"compute_processes": self._count}
+
+
+class _Patience:
+    """Bears the failing of readings that worked before, for a while.
+
+    Args:
+        device: what to call it in an error.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._running: dict[str, tuple[float, int]] = {}
+        self.failures: Counter[str] = Counter()
+
+    def worked(self, call: str) -> None:
+        """A reading came."""
+        self._running.pop(call, None)
+
+    def failed(self, call: str, error: pynvml.NVMLError) -> None:
+        """A reading did not come.
+
+        Raises:
+            MeterError: it will not come again.
+        """
+        if error.value in GONE:
+            raise in_run(call, self._device, error) from error
+        now = time.monotonic()
+        since, times = self._running.get(call, (now, 0))
+        self._running[call] = since, times + 1
+        self.failures[f"{call}: {error}"] += 1
+        if now - since >= PATIENCE_S and times + 1 >= PATIENCE_READINGS:
+            lasted = f", {times + 1} times in a row over {now - since:.1f} s"
+            raise in_run(call, self._device, error, lasted) from error
 
 
 def _calls(handle: Any) -> dict[str, tuple[str, Callable[[], dict[str, float | int | None]]]]:
@@ -152,6 +194,7 @@ class NvmlMeter:
             raise at_open("nvmlInit", "meter nvml", error) from error
         try:
             self._handle, self._name, self._uuid = find_device(uuid)
+            self._patience = _Patience(self._name)
             self._refused: list[str] = []
             self._fields = self._supported_fields()
             self._calls = self._supported_calls()
@@ -165,28 +208,47 @@ class NvmlMeter:
         return self._info
 
     def read(self) -> Sample:
-        """One reading of everything that the GPU offers.
+        """One reading of everything that the GPU offers; `failed_readings` counts what did not
+        come and is null.
 
         Raises:
-            MeterError: a reading that worked at opening failed.
+            MeterError: a reading that worked at opening fails for good.
         """
         sample: dict[str, float | int | None] = {}
-        if self._fields:
-            try:
-                values = pynvml.nvmlDeviceGetFieldValues(
-                    self._handle, [field.id for field in self._fields]
-                )
-                for field, value in zip(self._fields, values, strict=True):
-                    _check(value.nvmlReturn)
-                    sample.update(_columns(field, value))
-            except pynvml.NVMLError as error:
-                raise in_run("nvmlDeviceGetFieldValues", self._name, error) from error
+        failed = self._read_fields(sample) if self._fields else 0
         for call, read in self._calls.values():
             try:
                 sample.update(read())
             except pynvml.NVMLError as error:
-                raise in_run(call, self._name, error) from error
-        return sample
+                self._patience.failed(call, error)
+                failed += 1
+            else:
+                self._patience.worked(call)
+        return {**sample, "failed_readings": failed}
+
+    def _read_fields(self, sample: dict[str, float | int | None]) -> int:
+        """Put the fields into a sample; how many failed."""
+        name = "nvmlDeviceGetFieldValues"
+        try:
+            values = pynvml.nvmlDeviceGetFieldValues(self._handle, [f.id for f in self._fields])
+        except pynvml.NVMLError as error:
+            self._patience.failed(name, error)
+            return len(self._fields)
+        self._patience.worked(name)
+        failed = 0
+        for field, value in zip(self._fields, values, strict=True):
+            call = f"{name}({field.id})"
+            if value.nvmlReturn == pynvml.NVML_SUCCESS:
+                sample.update(_columns(field, value))
+                self._patience.worked(call)
+            else:
+                self._patience.failed(call, pynvml.NVMLError(value.nvmlReturn))
+                failed += 1
+        return failed
+
+    def failures(self) -> Mapping[str, int]:
+        """Readings that failed and were left null so far, by call and error."""
+        return self._patience.failures
 
     def close(self) -> None:
         """Shut NVML down."""
@@ -200,11 +262,16 @@ class NvmlMeter:
                 self._refused.append(f"nvmlDeviceGetFieldValues: {error}")
                 return []
             raise at_open("nvmlDeviceGetFieldValues", self._name, error) from error
-        return [
-            field
-            for field, value in zip(FIELDS, values, strict=True)
-            if value.nvmlReturn == pynvml.NVML_SUCCESS
-        ]
+        offered = []
+        for field, value in zip(FIELDS, values, strict=True):
+            call = f"nvmlDeviceGetFieldValues({field.id})"
+            if value.nvmlReturn == pynvml.NVML_SUCCESS:
+                offered.append(field)
+            elif value.nvmlReturn in NO_ANSWER:
+                raise at_open(call, self._name, pynvml.NVMLError(value.nvmlReturn))
+            else:
+                self._refused.append(f"{call}: {pynvml.NVMLError(value.nvmlReturn)}")
+        return offered
 
     def _supported_calls(
         self,
@@ -254,11 +321,6 @@ class NvmlMeter:
             slowdown_temperature_c=slowdown_c(self._handle),
             details={**details, "not_offered": self._refused},
         )
-
-
-def _check(code: int) -> None:
-    if code != pynvml.NVML_SUCCESS:
-        raise pynvml.NVMLError(code)
 
 
 def _columns(field: Field, value: Any) -> dict[str, float | int | None]:

@@ -37,6 +37,18 @@ REMEDIES: dict[int, str] = {
 }
 
 
+GONE = frozenset(
+    {
+        pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
+        pynvml.NVML_ERROR_GPU_IS_LOST,
+        pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
+        pynvml.NVML_ERROR_RESET_REQUIRED,
+        pynvml.NVML_ERROR_UNINITIALIZED,
+    }
+)
+"""After these no reading comes back: the device or its driver is gone."""
+
+
 def _text(call: str, device: str, error: pynvml.NVMLError) -> str:
     remedy = REMEDIES.get(error.value, "see nvidia-smi -q and dmesg.")
     return f"{device}: NVML says {str(error).rstrip('.')!r} in {call}: {remedy}"
@@ -47,6 +59,6 @@ def at_open(call: str, device: str, error: pynvml.NVMLError) -> DeviceError:
     return DeviceError(_text(call, device, error))
 
 
-def in_run(call: str, device: str, error: pynvml.NVMLError) -> MeterError:
-    """The error for a meter that fails while it is read."""
-    return MeterError(_text(call, device, error))
+def in_run(call: str, device: str, error: pynvml.NVMLError, lasted: str = "") -> MeterError:
+    """The error for a meter that fails while it is read; `lasted` says for how long."""
+    return MeterError(_text(call + lasted, device, error))

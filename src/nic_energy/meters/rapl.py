@@ -114,5 +114,9 @@ class RaplMeter:
         self._last = (now, energy)
         return {"power_rapl_w": power, "energy_counter_j": energy}
 
+    def failures(self) -> Mapping[str, int]:
+        """None: a counter that cannot be read is an error."""
+        return {}
+
     def close(self) -> None:
         """Nothing to release."""

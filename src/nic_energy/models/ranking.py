@@ -9,14 +9,14 @@ and the gain of the power meter.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from nic_energy import tables
 from nic_energy.config import Network
@@ -48,12 +48,18 @@ def ranking(
         networks: by name; their abbreviations name the ties.
         confidence: of all differences of a ranking together, between 0 and 1.
     """
+    short = {name: network.abbreviation for name, network in networks.items()}
     rows: list[dict[str, Any]] = []
     for keys, group in energy.groupby(GROUP, sort=False):
         head = dict(zip(GROUP, keys, strict=True))
         for name, quantities_of in QUANTITIES.items():
-            for row in _ranked(quantities_of(group), networks, confidence):
+            for row in ranked(quantities_of(group), short, confidence):
                 rows.append({**head, "quantity": name, **row})
+    return ranking_table(rows)
+
+
+def ranking_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows of ranking.csv as a table, ranks as whole numbers."""
     table = tables.frame(rows, tables.RANKING_COLUMNS)
     return table.astype({"rank_best": "Int64", "rank_worst": "Int64"})
 
@@ -104,7 +110,7 @@ def p_value(value: float, budget: Budget | None) -> float:
     u = budget.combined_standard_uncertainty
     if u == 0:
         return 0.0
-    return float(2 * stats.t.sf(abs(value) / u, budget.effective_degrees_of_freedom))
+    return float(2 * special.stdtr(budget.effective_degrees_of_freedom, -abs(value) / u))
 
 
 def holm(p_values: Sequence[float], confidence: float) -> BoolArray:
@@ -117,15 +123,18 @@ def holm(p_values: Sequence[float], confidence: float) -> BoolArray:
     return rejected
 
 
-def _ranked(
-    quantities: Mapping[str, Quantity | None], networks: Mapping[str, Network], confidence: float
+def ranked(
+    quantities: Mapping[str, Quantity | None], short: Mapping[str, str], confidence: float = LEVEL
 ) -> list[dict[str, Any]]:
-    """The rows of one ranking, the smallest value first."""
+    """The rows of one ranking, the smallest value first.
+
+    Args:
+        quantities: by network. short: abbreviations of the networks.
+    """
     known = sorted(
         ((name, q) for name, q in quantities.items() if q is not None), key=lambda nq: nq[1].value
     )
-    lower = _lower([quantity for _, quantity in known], confidence)
-    short = {name: networks[name].abbreviation for name in quantities}
+    lower = significantly_lower([quantity for _, quantity in known], confidence)
     rows: list[dict[str, Any]] = []
     for number, (name, quantity) in enumerate(known):
         budget = quantity.budget()
@@ -149,7 +158,7 @@ def _ranked(
     return rows
 
 
-def _lower(quantities: Sequence[Quantity], confidence: float) -> BoolArray:
+def significantly_lower(quantities: Sequence[Quantity], confidence: float) -> BoolArray:
     """Whether the row's quantity is significantly below the column's; shape (n, n)."""
     pairs = list(combinations(range(len(quantities)), 2))
     p_values = [
@@ -161,6 +170,8 @@ def _lower(quantities: Sequence[Quantity], confidence: float) -> BoolArray:
     ]
     lower = np.zeros((len(quantities), len(quantities)), dtype=bool)
     for (one, two), told_apart in zip(pairs, holm(p_values, confidence), strict=True):
-        # The quantities come in ascending order.
-        lower[one, two] = told_apart
+        if quantities[one].value < quantities[two].value:
+            lower[one, two] = told_apart
+        else:
+            lower[two, one] = told_apart
     return lower

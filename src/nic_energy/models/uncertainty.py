@@ -218,17 +218,35 @@ class LineUncertainty:
     def at(self, pixels: FloatArray) -> FloatArray | None:
         """Combined standard uncertainty of the line at these pixels in J, shape as `pixels`.
 
+        None where the uncertainty of the images is not known.
+        """
+        return self.of(np.stack([pixels, np.ones_like(pixels)], axis=-1))
+
+    def of(self, contrasts: FloatArray) -> FloatArray | None:
+        """Combined standard uncertainty of linear combinations of (alpha, beta), shape (m,).
+
         It takes along that alpha and beta are correlated (GUM 5.2.2). None where the uncertainty
         of the images is not known.
+
+        Args:
+            contrasts: shape (m, 2), the coefficients of alpha and beta.
         """
         if self.jackknife is None or self.covariance is None:
             return None
-        contrasts = np.stack([pixels, np.ones_like(pixels)], axis=-1)
         bare = np.einsum("mp,pq,mq->m", contrasts, self.covariance, contrasts)
         variance = self.jackknife.scale(contrasts) * np.maximum(bare, 0)
         for name, shift in self.alpha.shifts.items():
-            variance = variance + (shift.value * pixels + self.beta.shifts[name].value) ** 2
+            both = np.array([shift.value, self.beta.shifts[name].value])
+            variance = variance + (contrasts @ both) ** 2
         return np.asarray(np.sqrt(variance), dtype=float)
+
+    def coverage_factor(self) -> float:
+        """Of linear combinations, at `LEVEL`: the larger of those of alpha and beta.
+
+        NaN where the uncertainty of the images is not known.
+        """
+        budgets = [budget for q in (self.alpha, self.beta) if (budget := q.budget())]
+        return max((budget.coverage_factor(LEVEL) for budget in budgets), default=math.nan)
 
 
 def line_uncertainty(group: pd.DataFrame) -> LineUncertainty | None:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+from nic_energy.energy.admissibility import COLDEST_C, HOTTEST_C
 from nic_energy.traces import MeterInfo, Sample
 
 
@@ -73,7 +74,15 @@ class Bench:
         self.history.extend(self.source.collect())
 
     def temperature_c(self) -> float | None:
-        """The newest temperature, None where there is no thermometer."""
-        sample = self.source.latest()
-        value = sample.get("temperature_c") if sample else None
+        """The newest temperature known, None where there is no thermometer.
+
+        A reading can fail or be absurd; then the one before it stands.
+        """
+        newest = self.source.latest()
+        known = (
+            value
+            for sample in (newest or {}, *reversed(self.history))
+            if (value := sample.get("temperature_c")) is not None and COLDEST_C < value <= HOTTEST_C
+        )
+        value = next(known, None)
         return None if value is None else float(value)

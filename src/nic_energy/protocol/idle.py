@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nic_energy.energy.admissibility import columns_of, rest_flags
 from nic_energy.protocol.bench import Bench, Clock, SampleSource
-from nic_energy.traces import Interval, Sample
+from nic_energy.traces import Interval, PowerField, Sample
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +18,7 @@ SETTLE_BLOCK_S = 5.0
 REST_BLOCK_S = 2.0
 SETTLED_SHARE = 0.01
 SETTLED_SIGMAS = 3.0
+REST_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,12 @@ class IdleRecord:
 @dataclass(frozen=True)
 class Rest:
     """A recorded rest: the interval waited (`settle`), the interval recorded, and whether the
-    power had settled by then.
+    power had settled by then. `flags` say why its readings cannot be right.
     """
 
     intervals: tuple[Interval, ...]
     settled: bool
+    flags: tuple[str, ...] = ()
 
 
 def record_idle(
@@ -45,6 +48,7 @@ def record_idle(
     idle_s: float,
     settle_max_s: float,
     sampling_hz: float,
+    samples: list[Sample] | None = None,
 ) -> IdleRecord:
     """Wait until the device has come to rest, then record it for `idle_s`.
 
@@ -54,14 +58,16 @@ def record_idle(
 
     Args:
         power_column: the column whose settling is watched.
+        samples: where the samples go too, so that an error loses none.
     """
     begin = clock.now()
-    samples: list[Sample] = []
+    samples = [] if samples is None else samples
     calm = _wait(clock, source, power_column, settle_max_s, SETTLE_BLOCK_S, samples)
     start = clock.now()
     progress_every = max(1.0, idle_s / 10)
     while (left := start + idle_s - clock.now()) > 0:
         clock.sleep(min(progress_every, left))
+        samples.extend(source.collect())
         log.info("idle reference: %.0f s left", max(0.0, start + idle_s - clock.now()))
     end = clock.now()
     clock.sleep(2 / sampling_hz)
@@ -71,22 +77,50 @@ def record_idle(
 
 
 def record_rest(
-    bench: Bench, phase: str, power_column: str, rest_s: float, settle_max_s: float
+    bench: Bench, phase: str, field: PowerField, rest_s: float, settle_max_s: float
 ) -> Rest:
     """Let the device come to rest with its network resident, then record it for `rest_s`.
 
+    A rest whose readings cannot be right is kept as `idle_rejected` and recorded again, up to
+    `REST_TRIES` times in all.
+
     Args:
         phase: name of the recorded interval, `idle_context` or `idle_paired`.
+        field: the power field whose settling is watched.
     """
-    begin = bench.clock.now()
-    calm = _wait(bench.clock, bench.source, power_column, settle_max_s, REST_BLOCK_S, bench.history)
+    intervals: tuple[Interval, ...] = ()
+    for _ in range(REST_TRIES):
+        rest = _record_rest(bench, phase, field, rest_s, settle_max_s)
+        if not rest.flags:
+            return Rest((*intervals, *rest.intervals), rest.settled)
+        log.warning("%s left out: %s", phase, ", ".join(rest.flags))
+        settle, recorded = rest.intervals
+        rejected = Interval("idle_rejected", recorded.start_s, recorded.end_s)
+        intervals = (*intervals, settle, rejected)
+    return Rest(intervals, rest.settled, rest.flags)
+
+
+def _record_rest(
+    bench: Bench, phase: str, field: PowerField, rest_s: float, settle_max_s: float
+) -> Rest:
+    log.info("%s: waiting for the device to come to rest", phase)
+    begin, before = bench.clock.now(), len(bench.history)
+    calm = _wait(bench.clock, bench.source, field.column, settle_max_s, REST_BLOCK_S, bench.history)
     start = bench.clock.now()
     bench.clock.sleep(rest_s)
     end = bench.clock.now()
     bench.clock.sleep(2 / bench.sampling_hz)
     bench.drain()
     log.info("%s: recorded for %.1f s after %.1f s of rest", phase, rest_s, start - begin)
-    return Rest((Interval("settle", begin, start), Interval(phase, start, end)), calm)
+    flags = rest_flags(
+        columns_of(bench.history[before:]),
+        start,
+        end,
+        field,
+        bench.sampling_hz,
+        bench.meter.details.get("enforced_power_limit_w"),
+    )
+    return Rest((Interval("settle", begin, start), Interval(phase, start, end)), calm, flags)
 
 
 def settled(before_w: list[float], after_w: list[float]) -> bool:

@@ -11,7 +11,7 @@ from nic_energy.traces import Interval
 
 log = logging.getLogger(__name__)
 
-Outcome = Literal["reached", "settled", "timed_out", "no_thermometer", "off"]
+Outcome = Literal["reached", "settled", "held", "timed_out", "no_thermometer", "off"]
 SLOWDOWN_MARGIN_K = 3.0
 
 STRETCH_S = 1.0
@@ -26,6 +26,7 @@ class PreheatRule:
     max_s: float
     settle_s: float
     settle_kelvin: float
+    temperature_band_celsius: float = 3.0
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,13 @@ class Preheat:
         return asdict(self)
 
 
-def preheat(bench: Bench, rule: PreheatRule, execution_s: float) -> tuple[Preheat, Interval]:
+def preheat(
+    bench: Bench, rule: PreheatRule, execution_s: float, settled_c: float | None = None
+) -> tuple[Preheat, Interval]:
     """Run the load until the target temperature is reached or the temperature has settled.
+
+    Where it is known at which temperature this load settles, preheating is over as soon as the
+    device is that warm (`held`): on a device that ran the same load just before, at once.
 
     Settled: the temperature rose by less than `settle_kelvin` over `settle_s` of load. The
     target is held `SLOWDOWN_MARGIN_K` below the device's slowdown threshold. A device without
@@ -52,8 +58,10 @@ def preheat(bench: Bench, rule: PreheatRule, execution_s: float) -> tuple[Prehea
 
     Args:
         execution_s: time of one execution, to size the synchronised chunks of load.
+        settled_c: temperature at which this load was seen to settle on this device.
     """
     begin = bench.clock.now()
+    bench.drain()
     start_c = bench.temperature_c()
     target = _target(rule.target_c, bench.meter.slowdown_temperature_c)
     outcome: Outcome
@@ -62,7 +70,8 @@ def preheat(bench: Bench, rule: PreheatRule, execution_s: float) -> tuple[Prehea
     elif start_c is None:
         outcome = "no_thermometer"
     else:
-        outcome = _heat(bench, rule, target, execution_s, begin)
+        log.info("preheating: to %.0f degC", target)
+        outcome = _heat(bench, rule, target, execution_s, begin, settled_c)
     end = bench.clock.now()
     result = Preheat(outcome, target, start_c, bench.temperature_c(), end - begin)
     log.info("preheating: %s at %s degC after %.0f s", outcome, result.end_c, result.duration_s)
@@ -76,14 +85,22 @@ def _target(target_c: float | None, slowdown_c: float | None) -> float | None:
 
 
 def _heat(
-    bench: Bench, rule: PreheatRule, target: float, execution_s: float, begin: float
+    bench: Bench,
+    rule: PreheatRule,
+    target: float,
+    execution_s: float,
+    begin: float,
+    settled_c: float | None,
 ) -> Outcome:
     past: deque[tuple[float, float]] = deque()
     while True:
         now, temperature = bench.clock.now(), bench.temperature_c()
         if temperature is None:
             return "no_thermometer"
-        if temperature >= target:
+        if settled_c is not None:
+            if abs(temperature - settled_c) <= rule.temperature_band_celsius:
+                return "held"
+        elif temperature >= target:
             return "reached"
         past.append((now, temperature))
         while now - past[0][0] > rule.settle_s and now - past[1][0] >= rule.settle_s:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nic_energy.report.grids import plus_minus
+from nic_energy.typeset.cells import plus_minus
 
 SEES = {
     "board": "sees the power of the board alone, so its gain is the sensor's own",

@@ -8,6 +8,7 @@ from nic_energy.report.grids import FLAG_VIEW, Grid, grid
 
 FLAG_MEANINGS = {
     "context_idle_not_settled": "the context idle began before the power had come to rest",
+    "context_idle_rejected": "there is no context idle, since its readings could not be right",
     "counter_disagrees": "counter and integrated power of a window differ by more than both can "
     "be wrong",
     "idle_not_settled": "the idle reference began before the power had come to rest",
@@ -17,13 +18,16 @@ FLAG_MEANINGS = {
     "not_converged": "the cap on K was reached before the interval was narrow enough",
     "other_processes": "others began to compute on the device during the windows",
     "paired_idle_not_settled": "the paired idle began before the power had come to rest",
+    "paired_idle_rejected": "there is no paired idle, since its readings could not be right",
     "passport_driver_differs": "the passport of the power sensor is of another driver",
+    "power_capped": "the power limit held the clock down in some windows: normal under load",
     "preheat_settled": "the temperature settled below the preheating target",
     "preheat_timed_out": "preheating ended at its time limit",
     "session_differs": "the rows come from more than one session",
-    "temperature_drift": "a window's temperature lay outside the band",
     "throttled": "the device slowed down for heat or by its power brake",
-    "windows_rejected": "some windows were not admissible and were repeated",
+    "units_checked": "the joules of the table were confirmed although no device should need them",
+    "windows_rejected": "some windows were not admissible and were repeated (rejected_for); "
+    "energy_all_windows_j is the energy with them",
 }
 
 

@@ -1,10 +1,12 @@
 """Tables ready for the page's template."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+
+from nic_energy.typeset import PrintTable
+from nic_energy.typeset.cells import NOTHING
 
 Grid = dict[str, Any]
 
@@ -13,7 +15,6 @@ View = Sequence[tuple[str, str, str | None, float]]
 that is text already.
 """
 
-NOTHING = "–"
 
 MODEL_VIEW: View = (
     ("network", "network", None, 1),
@@ -94,14 +95,15 @@ def _cell(value: Any, form: str | None, factor: float) -> str:
     return format(float(value) * factor, form) if form else str(value)
 
 
-def plus_minus(value: float | None, half_width: float | None) -> str:
-    """`value ± half_width`, both to two significant digits of the latter (GUM 7.2.6).
-
-    The value alone where its uncertainty is not known.
-    """
-    if value is None or math.isnan(value):
-        return NOTHING
-    if half_width is None or not half_width > 0 or math.isinf(half_width):
-        return f"{value:.4g}"
-    places = max(0, 1 - math.floor(math.log10(half_width)))
-    return f"{value:.{places}f} ± {half_width:.{places}f}"
+def printed_grid(table: PrintTable) -> Grid:
+    """A table of the paper ready for the template, with its caption and notes."""
+    return {
+        "caption": table.caption,
+        "spans": [{"title": title, "columns": columns} for title, columns in table.spans],
+        "head": [
+            {"title": title, "text": number < table.text_columns}
+            for number, title in enumerate(table.head)
+        ],
+        "rows": table.rows,
+        "notes": table.notes,
+    }

@@ -8,7 +8,7 @@ from scipy import stats
 
 from nic_energy.errors import InputError
 from nic_energy.figures.idle_drift import reported
-from nic_energy.report.grids import NOTHING, plus_minus
+from nic_energy.typeset.cells import NOTHING, plus_minus
 
 WHEN = {
     "cold": "before anything was on the device",

@@ -24,9 +24,10 @@ from nic_energy.report.grids import (
     SLOPE_VIEW,
     SUMMARY_VIEW,
     grid,
-    plus_minus,
+    printed_grid,
 )
 from nic_energy.report.idle import idle_sentence, idle_table
+from nic_energy.report.judged import LINKED, Judged
 from nic_energy.report.ranks import ranking_sentences, ranking_table
 from nic_energy.report.statements import (
     calibrated,
@@ -34,6 +35,8 @@ from nic_energy.report.statements import (
     diagnostic_sentences,
     uncertainty_grid,
 )
+from nic_energy.typeset.cells import plus_minus
+from nic_energy.typeset.paper import predictor_table, section4, section5, table2
 from nic_energy.vocabulary import SOURCE_NOTES
 
 TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
@@ -44,18 +47,31 @@ TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
     "models": ("models/energy_models.csv", tables.ENERGY_MODEL_COLUMNS),
     "slopes": ("models/complexity_models.csv", tables.COMPLEXITY_MODEL_COLUMNS),
     "ranking": ("models/ranking.csv", tables.RANKING_COLUMNS),
+    "comparison": ("models/paper_comparison.csv", tables.COMPARISON_COLUMNS),
+    "predictors": ("models/predictor_correlations.csv", tables.PREDICTOR_COLUMNS),
 }
-FILES = (*(name for name, _ in TABLES.values()), "energy_estimators.csv", "models/folds.csv")
+FILES = (
+    *(name for name, _ in TABLES.values()),
+    "energy_estimators.csv",
+    "models/folds.csv",
+    *(f"tables/{name}.html" for name in ("table1", "table2", "section4", "section5", "predictors")),
+)
 EXTERNAL_FILES = ("external_meter.csv", "external_meter.json")
 CAPTIONS = {
     "power_trace": "Power over time of one modality; the window lies between the dashed lines.",
     "slope_over_mac": "Slope α over multiply-accumulate operations per pixel.",
+    "predictor_correlations": "Correlation of the slope α with network parameters.",
+    "residuals": "Relative residuals of the lines over pixels; influential images are ringed.",
+    "joint_model": "Networks that were left out: predicted over measured, with 95 % intervals.",
     "uncertainty_budget": "Median standard uncertainties of the energies, by what causes them.",
     "idle_drift": "Idle power over the time of the campaign.",
     "external_meter": "Mean powers of the runs on both sides, and what the line leaves.",
 }
 SECTIONS = {
+    "residuals": "residuals",
     "slope_over_mac": "slope",
+    "predictor_correlations": "slope",
+    "joint_model": "joint",
     "uncertainty_budget": "uncertainty",
     "idle_drift": "idle",
     "external_meter": "external",
@@ -74,6 +90,9 @@ class Results:
     models: pd.DataFrame
     slopes: pd.DataFrame
     ranking: pd.DataFrame
+    comparison: pd.DataFrame
+    predictors: pd.DataFrame
+    judged: Judged | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Results":
@@ -82,7 +101,8 @@ class Results:
             **{
                 name: tables.read_csv(folder / file, columns)
                 for name, (file, columns) in TABLES.items()
-            }
+            },
+            judged=Judged.read(folder),
         )
 
 
@@ -139,6 +159,8 @@ def render(
         ranks=ranking_sentences(results.ranking),
         ranking=grid(ranking_table(results.ranking), RANKING_VIEW),
         slopes=grid(results.slopes, SLOPE_VIEW),
+        predictors=printed_grid(predictor_table(results.predictors)),
+        paper=[printed_grid(make(results.comparison)) for make in (table2, section4, section5)],
         uncertainty=uncertainty_grid(energy),
         diagnostics=diagnostic_sentences(energy, results.diagnostics),
         external=external_sentences(external),
@@ -148,7 +170,12 @@ def render(
         flags=flag_grid(energy),
         missing_table=grid(missing, MISSING_VIEW),
         figures=_by_section(figures),
-        files=(*FILES, *(EXTERNAL_FILES if external else ())),
+        judged=results.judged.for_page() if results.judged else None,
+        files=(
+            *FILES,
+            *(LINKED if results.judged else ()),
+            *(EXTERNAL_FILES if external else ()),
+        ),
     )
 
 

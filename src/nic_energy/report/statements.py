@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from nic_energy.figures.uncertainty_budget import COMPONENTS, relative_budget
-from nic_energy.report.grids import Grid, View, grid, plus_minus
+from nic_energy.report.grids import Grid, View, grid
 from nic_energy.statistics.pooled import Pooled
+from nic_energy.typeset.cells import plus_minus
 
 SENSORS = {
     "measured": "the sensor",

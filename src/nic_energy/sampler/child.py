@@ -1,29 +1,47 @@
 """The sampler's process: reads the meter on time, answers requests in between.
 
-Requests are words over a pipe: `collect`, `latest`, `stop`. An answer is `(kind, payload)` with
-kind `ok`, or `error` with the class name, message and nothing else, so that no exception object
-has to be pickled. Samples stay in this process until they are asked for: the network's process
-needs no thread for them.
+    python -m nic_energy.sampler.child DESCRIPTOR SAMPLING_HZ
+
+The first thing that comes over the pipe of that descriptor is the meter's request. Words follow:
+`collect`, `latest`, `report`, `stop`. An answer is `(kind, payload)` with kind `ok`, or `error`
+with the class name, message and nothing else, so that no exception object has to be pickled.
+Samples stay in this process until they are asked for: the network's process needs no thread for
+them.
+
+Signals that ask to stop go to a whole group of processes at once. They are left to the measuring
+process here, so that it still gets the last samples; this one ends with `stop`, or when the other
+end of the pipe is gone.
 """
 
+import contextlib
 import os
 import select
 import signal
+import sys
 import time
+from collections import Counter
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 from nic_energy.errors import NicEnergyError
+from nic_energy.interrupts import SIGNALS
 from nic_energy.meters import MeterRequest, open_meter
 from nic_energy.meters.base import Meter
-from nic_energy.sampler.schedule import Schedule
+from nic_energy.sampler.schedule import SamplerReport, Schedule
 from nic_energy.traces import Sample
 
 
-def main(pipe: Connection, request: MeterRequest, sampling_hz: float) -> None:
-    """Entry point of the process; ends with `stop`, or when the other end of the pipe is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def main(pipe: Connection, sampling_hz: float) -> None:
+    """Sample until told to stop."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        _run(pipe, sampling_hz)
+
+
+def _run(pipe: Connection, sampling_hz: float) -> None:
+    request: MeterRequest = pipe.recv()
     try:
         meter = open_meter(request)
     except NicEnergyError as error:
@@ -32,8 +50,6 @@ def main(pipe: Connection, request: MeterRequest, sampling_hz: float) -> None:
     try:
         pipe.send(("ok", meter.info()))
         _Server(pipe, meter, 1 / sampling_hz).serve()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass
     finally:
         meter.close()
 
@@ -49,6 +65,7 @@ class _Server:
         self.pending: list[Sample] = []
         self.latest: Sample | None = None
         self.error: NicEnergyError | None = None
+        self.failures: Counter[str] = Counter()
         self.realtime = _realtime()
 
     def serve(self) -> None:
@@ -84,11 +101,19 @@ class _Server:
         self.pending.append(self.latest)
         self.schedule.done(began, ended)
 
+    def _report(self) -> SamplerReport:
+        """How well it sampled since the last report."""
+        report = self.schedule.report(self.realtime, os.getpid())
+        failures = Counter(self.meter.failures())
+        new, self.failures = failures - self.failures, failures
+        self.schedule.forget()
+        return replace(report, failures=dict(new))
+
     def _answer(self, word: str) -> bool:
         """Answer one request; False when it was the last."""
         answer: tuple[str, Any]
-        if word == "stop":
-            answer = ("ok", self.schedule.report(self.realtime, os.getpid()))
+        if word in ("stop", "report"):
+            answer = ("ok", self._report())
         elif word == "collect" and (self.pending or self.error is None):
             answer = ("ok", self.pending)
             self.pending = []
@@ -107,3 +132,7 @@ def _realtime() -> bool:
     except OSError:
         return False
     return True
+
+
+if __name__ == "__main__":
+    main(Connection(int(sys.argv[1])), float(sys.argv[2]))

@@ -1,13 +1,15 @@
 """Absolute deadlines on the monotonic clock, and how well they were kept."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class SamplerReport:
     """How well a sampler sampled. Times in s; `period_error_p99_s` is the 99th percentile of
-    how late readings began. `realtime` says whether real-time priority was granted.
+    how late readings began. `realtime` says whether real-time priority was granted. `failures`
+    are the readings that failed and were left null: how many of each message.
     """
 
     samples: int
@@ -16,6 +18,7 @@ class SamplerReport:
     pid: int
     period_error_p99_s: float | None
     max_read_duration_s: float | None
+    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -37,6 +40,10 @@ class Schedule:
             skipped = math.ceil((ended_s - self.next_s) / self.period_s)
             self.missed += skipped
             self.next_s += skipped * self.period_s
+
+    def forget(self) -> None:
+        """Begin anew to say how well the deadlines are kept."""
+        self.missed, self.late_s, self.read_s = 0, [], []
 
     def report(self, realtime: bool, pid: int) -> SamplerReport:
         """How well the deadlines were kept."""

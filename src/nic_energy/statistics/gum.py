@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Budget:
         """
         if not 0 < level < 1:
             raise ValueError(f"a level of confidence lies between 0 and 1, not at {level}.")
-        return float(stats.t.ppf((1 + level) / 2, self.effective_degrees_of_freedom))
+        return float(special.stdtrit(self.effective_degrees_of_freedom, (1 + level) / 2))
 
     def expanded_uncertainty(self, level: float = 0.95) -> float:
         """Coverage factor times combined standard uncertainty (6.2.1), in the unit of u."""

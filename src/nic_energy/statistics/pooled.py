@@ -101,6 +101,15 @@ class Pooled:
         """
         return inflation(self.autocorrelation, repetitions) if self.autocorrelated else 1.0
 
+    def scatter_ratio(self, repetitions: int, of: int) -> float:
+        """How much larger E[s^2] of so many windows is than that `of` another number; 1 while
+        the correlation is not significantly positive.
+        """
+        if not self.autocorrelated:
+            return 1.0
+        one, other = (expected_scatter(self.autocorrelation, k) for k in (repetitions, of))
+        return one / other
+
     def trend_share(self, repetitions: int) -> float:
         """Standard uncertainty that a significant trend adds to the mean of so many windows.
 
@@ -171,13 +180,28 @@ def inflation(autocorrelation: float, repetitions: int) -> float:
     Raises:
         ValueError: fewer than two windows, or a correlation not between -1 and 1.
     """
+    variance = _variance_of_sum(autocorrelation, repetitions)
+    return max(1.0, math.sqrt(variance * (repetitions - 1) / (repetitions - variance)))
+
+
+def expected_scatter(autocorrelation: float, repetitions: int) -> float:
+    """E[s^2] / sigma^2 of K windows of AR(1) noise, (K - v) / (K - 1); see `inflation`.
+
+    Raises:
+        ValueError: see `inflation`.
+    """
+    variance = _variance_of_sum(autocorrelation, repetitions)
+    return (repetitions - variance) / (repetitions - 1)
+
+
+def _variance_of_sum(autocorrelation: float, repetitions: int) -> float:
+    """v of `inflation`."""
     if repetitions < 2:
         raise ValueError(f"the scatter of {repetitions} windows is not known.")
     if not -1 < autocorrelation < 1:
         raise ValueError(f"a correlation lies between -1 and 1, not at {autocorrelation}.")
     lags = np.arange(1, repetitions)
-    variance = 1 + 2 * float(np.sum((1 - lags / repetitions) * autocorrelation**lags))
-    return max(1.0, math.sqrt(variance * (repetitions - 1) / (repetitions - variance)))
+    return 1 + 2 * float(np.sum((1 - lags / repetitions) * autocorrelation**lags))
 
 
 def _residuals(values: FloatArray) -> FloatArray | None:

@@ -93,7 +93,7 @@ class VirtualGpu:
         self._temperature = state.temperature_c
         self._load_ended_s = state.time_s - state.since_load_s
         self._wander, self._noise = state.wander, state.noise
-        self._resident = False
+        self.attached_s = math.inf
         self.slowdown = 0.0
         self.timeline = Timeline(self._rest(state.time_s))
 
@@ -112,7 +112,7 @@ class VirtualGpu:
 
     def attach(self) -> None:
         """A network becomes resident: from now on rest draws the context's power too."""
-        self._resident = True
+        self.attached_s = min(self.attached_s, self._now)
         self.timeline.append(self._rest(self._now))
 
     def run(self, work: Work, executions: int) -> tuple[float, float]:
@@ -165,7 +165,7 @@ class VirtualGpu:
     def _rest(self, start_s: float) -> Segment:
         preset = self.preset
         base = preset.idle_w + preset.wander_w * self._wander
-        base += preset.context_w if self._resident else 0.0
+        base += preset.context_w if start_s >= self.attached_s else 0.0
         decay = math.exp(-(start_s - self._load_ended_s) / preset.step_s)
         reference = preset.settled_c(preset.idle_w)
         return Segment(

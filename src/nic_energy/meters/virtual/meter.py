@@ -16,7 +16,10 @@ EPOCH_S = 1_700_000_000.0
 """Unix time at which the virtual clock began."""
 
 DRIVER = "virtual-1"
-FAULTS = ("error", "dropout", "freeze", "spike", "counter_reset", "throttle")
+FAULTS = (
+    "error", "dropout", "freeze", "spike", "zero", "counter_reset", "throttle", "processes", "heat",
+    "clock", "state", "clock_step", "timeout",
+)  # fmt: skip
 THERMAL_SLOWDOWN = 0x40
 IDLE_REASON = 0x1
 STAMPS = {
@@ -30,8 +33,12 @@ class Fault:
     """A fault from `at_s` after opening on, for `duration_s`.
 
     `error`: readings fail. `dropout`: power and counter are null. `freeze`: the sensor shows its
-    last value. `spike`: it shows `value` W more. `counter_reset`: the counter starts at 0 again.
-    `throttle`: executions take `value` (a share) longer, and the GPU says so.
+    last value. `spike`: it shows `value` W more. `zero`: it shows 0 W. `counter_reset`: the
+    counter starts at 0 again. `throttle`: executions take `value` (a share) longer, and the GPU
+    says so. `processes`: `value` other compute processes. `heat`: the thermometer shows `value` K
+    more. `clock`: the SM clock is lower by `value` (a share). `state`: the GPU is in performance
+    state `value`. `clock_step`: the wall clock is set forward by `value` s. `timeout`: the driver
+    does not answer, so that everything is null and counted.
     """
 
     kind: str
@@ -88,6 +95,10 @@ class VirtualMeter:
         for name in columns:
             columns[name] = np.where(gone, np.nan, columns[name])
         columns.update(self._state(time_s))
+        failed = self._covered("timeout", time_s)
+        for name in set(columns) - {"wall_time_s"}:
+            columns[name] = np.where(failed, np.nan, columns[name])
+        columns["failed_readings"] = np.where(failed, len(columns) - 1, 0)
         names = list(columns)
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         return [_sample(names, row) for row in rows]
@@ -104,12 +115,13 @@ class VirtualMeter:
     def _read_sensor(self, sensor: Sensor, time_s: FloatArray, columns: dict[str, Any]) -> None:
         shown_at = self._frozen(time_s)
         power, updated = sensor.read(self._gpu.energy_j, shown_at)
-        for fault in (f for f in self._faults if f.kind == "spike"):
-            power = power + np.where(self._inside(fault, time_s), fault.value, 0.0)
+        power = power + self._sum("spike", time_s)
+        power = np.where(self._covered("zero", time_s), 0.0, power)
         columns[sensor.spec.column] = power
         stamp = STAMPS.get(sensor.spec.column)
         if stamp:
-            columns[stamp] = np.round((EPOCH_S + updated) * 1e6)
+            wall_s = EPOCH_S + updated + self._sum("clock_step", updated)
+            columns[stamp] = np.round(wall_s * 1e6)
 
     def _read_counter(self, time_s: FloatArray) -> FloatArray:
         shown_at = self._frozen(time_s)
@@ -125,12 +137,20 @@ class VirtualMeter:
         loaded = self._gpu.timeline.loaded(time_s) > 0
         throttled = self._covered("throttle", time_s) & loaded
         reasons = np.where(loaded, 0, IDLE_REASON) + np.where(throttled, THERMAL_SLOWDOWN, 0)
+        temperature = self._gpu.timeline.temperature_c(time_s) + self._sum("heat", time_s)
+        clock = self._gpu.preset.sm_clock_mhz * (1 - self._sum("clock", time_s))
+        state = np.where(loaded, 0, 8)
+        for fault in (f for f in self._faults if f.kind == "state"):
+            state = np.where(self._inside(fault, time_s), int(fault.value), state)
+        others = self._sum("processes", time_s)
         return {
-            "temperature_c": np.round(self._gpu.timeline.temperature_c(time_s)),
+            "temperature_c": np.round(temperature),
             "utilization_percent": np.where(loaded, 100.0, 0.0),
-            "sm_clock_mhz": np.where(loaded, self._gpu.preset.sm_clock_mhz, 300.0),
-            "performance_state": np.where(loaded, 0, 8),
+            "sm_clock_mhz": np.where(loaded, clock, 300.0),
+            "performance_state": state,
             "throttle_reasons": reasons,
+            "compute_processes": (time_s >= self._gpu.attached_s) + others,
+            "wall_time_s": EPOCH_S + time_s + self._sum("clock_step", time_s),
         }
 
     def _fail(self, time_s: FloatArray) -> None:
@@ -144,6 +164,12 @@ class VirtualMeter:
             at = self._opened_s + fault.at_s
             time_s = np.where(self._inside(fault, time_s), at, time_s)
         return time_s
+
+    def _sum(self, kind: str, time_s: FloatArray) -> FloatArray:
+        total = np.zeros(len(time_s))
+        for fault in (f for f in self._faults if f.kind == kind):
+            total = total + np.where(self._inside(fault, time_s), fault.value, 0.0)
+        return total
 
     def _covered(self, kind: str, time_s: FloatArray) -> Any:
         covered = np.zeros(len(time_s), dtype=bool)
@@ -168,7 +194,15 @@ def _stream(spec: SensorSpec, seed: int) -> int:
     return seed * 7919 + round(spec.window_s * 1e4)
 
 
-INTEGERS = frozenset({"performance_state", "throttle_reasons", *STAMPS.values()})
+INTEGERS = frozenset(
+    {
+        "performance_state",
+        "throttle_reasons",
+        "compute_processes",
+        "failed_readings",
+        *STAMPS.values(),
+    }
+)
 
 
 def _sample(names: Sequence[str], row: Sequence[float]) -> Mapping[str, float | int | None]:

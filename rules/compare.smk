@@ -1,0 +1,34 @@
+# Set-ups side by side: whatever lies under results/, this one and others, once their tables are built.
+
+
+rule compare_setups:
+    input:
+        energy=compared_tables("energy.csv"),
+        models=compared_tables("models/energy_models.csv"),
+    output:
+        slopes="results/comparison/slopes.csv",
+        portability="results/comparison/portability.csv",
+        ranking="results/comparison/ranking.csv",
+        agreement="results/comparison/agreement.csv",
+        joules="results/comparison/joules.csv",
+        settings="results/comparison/settings.csv",
+        svg="results/comparison/figures/normalised_slopes.svg",
+        png="results/comparison/figures/normalised_slopes.png",
+        page="results/comparison/comparison.html",
+    log:
+        "logs/compare_setups.log",
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        folders=compared_folders(),
+        reference=reference_option(),
+        output="results/comparison",
+    shell:
+        "nic-energy compare"
+        " {params.folders:q}"
+        " {params.reference}"
+        " --output {params.output:q}"
+        " > {log:q} 2>&1 || {{ rc=$?; tail -n 20 {log:q} >&2; exit $rc; }}"

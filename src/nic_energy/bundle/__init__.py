@@ -1,0 +1,1 @@
+"""Bundles: a campaign as one file, to publish, to check and to put together with others."""

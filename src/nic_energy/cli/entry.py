@@ -1,0 +1,20 @@
+"""Where the command line begins: a measurement for the worker goes to its thin client, everything
+else to the commands.
+
+Importing what the commands need costs more than asking a worker, once for every modality.
+"""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    if sys.argv[1:2] == ["measure"]:
+        from nic_energy.worker.client import measure, parsed
+
+        options = parsed(sys.argv[2:])
+        if options is not None:
+            sys.exit(measure(options))
+    from nic_energy.cli.main import main as commands
+
+    commands()

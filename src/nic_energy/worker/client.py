@@ -1,0 +1,202 @@
+"""The client: hands a measurement to the worker, starts it where there is none, and links the
+result into place.
+
+The worker keeps every attempt in the raw store; the trace of the contract is linked by the client
+alone, so that nothing appears after whoever asked for it is gone. A worker that dies or hangs
+costs one retry.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from nic_energy import interrupts
+from nic_energy.errors import InterruptedMeasurementError, MeterError, NicEnergyError
+from nic_energy.files import link_or_copy
+from nic_energy.worker.registry import Address, address_of
+from nic_energy.worker.wire import Message, WorkerGoneError, connected, receive, send
+
+OPTIONS = (
+    "--config", "--digest", "--part", "--network", "--quality", "--image", "--image-file", "--idle",
+    "--passport", "--output", "--worker",
+)  # fmt: skip
+"""All that a request may hold; each takes a value."""
+
+REQUIRED = ("--config", "--network", "--quality", "--image", "--image-file", "--idle", "--output",
+            "--worker")  # fmt: skip
+
+START_S = 120.0
+SILENT_S = float(os.environ.get("NIC_ENERGY_SILENT_S", "900"))
+"""A worker says something at every window and at every stretch of preheating; one that is silent
+for longer than a long window and a slow network need hangs."""
+
+TRIES = 2
+
+
+def parsed(arguments: Sequence[str]) -> dict[str, str] | None:
+    """Options of `nic-energy measure` for a worker; None where they are not for one, or not for
+    this client to judge.
+    """
+    names, values = arguments[::2], arguments[1::2]
+    if len(names) != len(values) or not set(REQUIRED) <= set(names) <= set(OPTIONS):
+        return None
+    return {name.removeprefix("--").replace("-", "_"): v for name, v in zip(names, values)}  # noqa: B905
+
+
+def measure(options: dict[str, str]) -> int:
+    """Have a modality measured; the exit code, everything said already.
+
+    Progress goes to the terminal's last line where there is a terminal, log lines to stderr.
+    """
+    interrupts.install()
+    try:
+        return _measure(dict(options))
+    except InterruptedMeasurementError as stopped:
+        print(f"nic-energy: {stopped}", file=sys.stderr)  # noqa: T201
+        return stopped.exit_code
+
+
+def _measure(options: dict[str, str]) -> int:
+    root = Path.cwd()
+    address = address_of(
+        options.pop("worker"), options.get("digest", ""), _device_uuid(options["idle"]), root
+    )
+    for number in range(1, TRIES + 1):
+        try:
+            return _ask(address, root, options)
+        except WorkerGoneError as gone:
+            last = number == TRIES
+            text = f"the worker went away ({gone}); its log is {address.log}"
+            print(f"{text}." if last else f"{text}; trying once more", file=sys.stderr)  # noqa: T201
+        except NicEnergyError as error:
+            print(f"nic-energy: {error}", file=sys.stderr)  # noqa: T201
+            return error.exit_code
+    return MeterError.exit_code
+
+
+def _device_uuid(idle: str) -> str:
+    """The GPU of the set-up, from the file that lies beside its idle reference."""
+    try:
+        text = (Path(idle).parent / "environment.json").read_text(encoding="utf-8")
+        return str(json.loads(text)["device"]["uuid"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _ask(address: Address, root: Path, options: dict[str, str]) -> int:
+    connection = _connect(address) or _start(address, root, options)
+    line = _Line()
+    pid = 0
+    with connection:
+        send(connection, {"request": "measure", "root": str(root), "options": options})
+        try:
+            while True:
+                message = receive(connection, SILENT_S)
+                kind = message.get("kind")
+                if kind == "hello":
+                    pid = int(message["pid"])
+                elif kind == "log":
+                    print(message["text"], file=sys.stderr, flush=True)  # noqa: T201
+                elif kind == "progress":
+                    line.show(str(message["text"]))
+                elif kind == "done":
+                    line.clear()
+                    return _finish(message, options)
+                elif kind == "error":
+                    line.clear()
+                    print(f"nic-energy: {message['text']}", file=sys.stderr)  # noqa: T201
+                    return int(message["exit_code"])
+        except WorkerGoneError:
+            line.clear()
+            if pid:
+                _kill(pid, address)
+            raise
+
+
+def _finish(message: Message, options: dict[str, str]) -> int:
+    with interrupts.held():
+        link_or_copy(Path(message["attempt"]), Path(options["output"]))
+    print(message["text"], flush=True)  # noqa: T201
+    return 0
+
+
+def _kill(pid: int, address: Address) -> None:
+    """End a worker that hangs; one that died already is no matter."""
+    try:
+        if address.key.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    except OSError:
+        return
+
+
+def _connect(address: Address) -> Connection | None:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.connect(str(address.socket))
+    except OSError:
+        sock.close()
+        return None
+    return connected(sock)
+
+
+def _start(address: Address, root: Path, options: dict[str, str]) -> Connection:
+    """Start the worker, unless another client was faster, and connect to it."""
+    with address.lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        connection = _connect(address)
+        if connection is not None:
+            return connection
+        with address.log.open("a", encoding="utf-8") as log:
+            started = subprocess.Popen(
+                [
+                    sys.executable, "-m", "nic_energy.cli", "worker", "serve",
+                    "--key", address.key, "--config", options["config"],
+                    "--device-uuid", _device_uuid(options["idle"]),
+                ],
+                cwd=root,
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )  # fmt: skip
+        end = time.monotonic() + START_S
+        while time.monotonic() < end:
+            connection = _connect(address)
+            if connection is not None:
+                return connection
+            if started.poll() is not None:
+                raise WorkerGoneError(f"it did not start, exit code {started.returncode}")
+            time.sleep(0.02)
+        started.kill()
+    raise WorkerGoneError(f"it did not start in {START_S:.0f} s")
+
+
+class _Line:
+    """A line that stays at the end of a terminal's output; nothing where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        """Replace it."""
+        if self._terminal:
+            columns = os.get_terminal_size().columns
+            sys.stdout.write(f"\r\x1b[K{text[: columns - 1]}")
+            sys.stdout.flush()
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take it away."""
+        if self._shown:
+            sys.stdout.write("\r\x1b[K")
+            sys.stdout.flush()
+            self._shown = False
