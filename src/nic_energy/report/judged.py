@@ -42,7 +42,7 @@ PREDICTORS = {
 FILES = {
     "validation": ("models/validation.csv", tables.VALIDATION_COLUMNS),
     "residuals": ("models/residuals.csv", tables.RESIDUAL_COLUMNS),
-    "predictors": ("models/predictor_comparison.csv", tables.PREDICTOR_COLUMNS),
+    "predictors": ("models/predictor_comparison.csv", tables.PREDICTOR_COMPARISON_COLUMNS),
     "candidates": ("models/joint_model.csv", tables.JOINT_MODEL_COLUMNS),
 }
 JOINT = "models/joint_model.json"
