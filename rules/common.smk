@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from nic_energy import fingerprint
 from nic_energy.campaign import (
+    compared_folder,
     keys,
     measuring_order,
     networks_of_table,
@@ -54,6 +55,7 @@ PAPER = [
     workflow.source_path("../resources/paper_table2.csv"),
     workflow.source_path("../resources/paper_text.csv"),
 ]
+COMPARED = [str(compared_folder(entry)) for entry in CAMPAIGN.document["compare"]]
 CONDA = "../envs/nic-energy.yaml"
 
 
@@ -180,25 +182,16 @@ def figures(wildcards):
     return [f"{RESULTS}/figures/{name}.svg" for name in names]
 
 
-def compared_folders():
-    """Folders of the set-ups to compare; a label names one under results/."""
-    return [
-        entry.rstrip("/") if "/" in entry else f"results/{entry}"
-        for entry in CAMPAIGN.document["compare"]
-    ]
-
-
 def compared_tables(name):
     """A table of every set-up to compare, asked for when the comparison is."""
 
     def paths(wildcards):
-        folders = compared_folders()
-        if len(folders) < 2:
+        if len(COMPARED) < 2:
             raise WorkflowError(
                 "compare: name at least two set-ups (labels, or folders like results/lab), for "
                 "example --config compare='[lab, other]'."
             )
-        return [f"{folder}/{name}" for folder in folders]
+        return [f"{folder}/{name}" for folder in COMPARED]
 
     return paths
 

@@ -23,9 +23,9 @@ rule compare_setups:
         mem_mb=2000,
         runtime=10,
     params:
-        folders=compared_folders(),
+        folders=COMPARED,
         reference=reference_option(),
-        output="results/comparison",
+        output=lambda wildcards, output: str(Path(output.slopes).parent),
     shell:
         "nic-energy compare"
         " {params.folders:q}"

@@ -26,6 +26,12 @@ def setup_folder(setup: str) -> Path:
     return Path("results") / setup
 
 
+def compared_folder(entry: str) -> Path:
+    """Folder of a set-up to compare: a label alone names one under results/."""
+    path = Path(entry)
+    return path if len(path.parts) > 1 else setup_folder(entry)
+
+
 def trace_path(setup: str, part: str, network: str, quality: int, image: str) -> Path:
     """The trace of a modality, relative to the working directory."""
     key = modality_key(part, network, quality, image)

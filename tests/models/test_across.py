@@ -65,7 +65,7 @@ def test_intervals_of_ratios_hold_the_truth_and_equal_setups_are_not_told_apart(
             if network != FACTORIZED:
                 true = ALPHAS[network] / ALPHAS[FACTORIZED]
                 held.append(row["ratio_low"] <= true <= row["ratio_high"])
-        told_apart += any(row["verdict"] == "differs" for row in verdicts(*setups).values())
+        told_apart += any(row["differing"] for row in verdicts(*setups).values())
     assert 0.92 <= np.mean(held) <= 0.995
     # One in twenty by chance, and four standard errors of that.
     assert told_apart / trials <= 0.19
@@ -97,6 +97,19 @@ def test_a_network_that_costs_more_elsewhere_is_not_portable_and_the_others_are(
         assert other["differing"] == ""
         assert other["spread_percent"] <= other["spread_most_percent"] <= 10
     assert (FACTORIZED,) not in found
+
+
+def test_a_difference_within_the_tolerance_is_agreement_though_it_is_told_apart() -> None:
+    random = np.random.default_rng(14)
+    errors = image_errors(random)
+    dearer = {**ALPHAS, ATTENTION: 1.03 * ALPHAS[ATTENTION]}
+    setups = [
+        virtual_setup("a", random, own=0.002, shared=errors),
+        virtual_setup("b", random, dearer, own=0.002, shared=errors),
+    ]
+    row = verdicts(*setups)[(ATTENTION,)]
+    assert (row["verdict"], row["differing"]) == ("agrees", "a–b")
+    assert verdicts(*setups, tolerance_percent=2.0)[(ATTENTION,)]["verdict"] == "differs"
 
 
 def test_too_few_data_are_no_agreement() -> None:

@@ -120,7 +120,7 @@ def tags(page: str) -> Tags:
 def test_no_name_becomes_markup_wherever_it_stands(folder: Path) -> None:
     """Image, network, flag, device, error: in every column of text of every table."""
     known = tags(render(Results.read(folder), [folder / "slope_over_mac.svg"]))
-    fixed = {"source", "level", "estimator", "quantity", "predictor"}
+    fixed = {"source", "level", "estimator", "quantity", "predictor", "relation"}
     shown = 0
     for _, columns in TABLES.values():
         for column in sorted({*columns, "device_name"} - fixed):
@@ -128,7 +128,9 @@ def test_no_name_becomes_markup_wherever_it_stands(folder: Path) -> None:
             changed = {
                 name: table.assign(**{column: [f"{value}{PAYLOAD}" for value in table[column]]})
                 for name, table in vars(results).items()
-                if column in table and pd.api.types.is_string_dtype(table[column].dtype)
+                if isinstance(table, pd.DataFrame)
+                and column in table
+                and pd.api.types.is_string_dtype(table[column].dtype)
             }
             page = render(replace(results, **changed), [folder / "slope_over_mac.svg"])
             found = tags(page)

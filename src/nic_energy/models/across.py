@@ -2,9 +2,9 @@
 
 The slope alpha of a network over that of a reference network on the same GPU is free of the gain of
 the GPU's power sensor, so that GPUs can be compared by it without a calibration. A network is
-portable between set-ups as far as this ratio agrees. Two set-ups are told apart at 95 % over all
-comparisons together (Holm). Where nothing is told apart, the largest difference that the data allow
-is given beside it: too few data are no agreement.
+portable between set-ups as far as this ratio agrees: where the largest difference that the data
+allow (95 %) is within a tolerance. Two set-ups are told apart at 95 % over all comparisons together
+(Holm). Nothing told apart is no agreement: the data may be too few.
 
 In the difference between two set-ups, an image that both were measured on enters once, with the
 difference of what it does to both; idle references are independent.
@@ -33,7 +33,7 @@ from nic_energy.statistics.gum import Budget
 from nic_energy.vocabulary import LEVELS
 
 TOLERANCE_PERCENT = 10.0
-"""Set-ups agree on a network where they differ by no more than this for sure."""
+"""Set-ups agree on a network where their differences are within this for sure (95 %)."""
 
 AGREES, DIFFERS, UNDECIDED = "agrees", "differs", "undecided"
 
@@ -177,9 +177,10 @@ def portability(
 ) -> pd.DataFrame:
     """portability.csv: a row a kind of source, part, network and level of two or more set-ups.
 
-    `p_value` is adjusted for all pairs of the table (Holm). `verdict` is `differs` where two
-    set-ups are told apart; `agrees` where none are, and the intervals of all their differences
-    lie within the tolerance; else `undecided`.
+    `p_value` is adjusted for all pairs of the table (Holm), `differing` holds the pairs that are
+    told apart. `verdict` is `agrees` where the intervals of all differences lie within the
+    tolerance, told apart or not; else `differs` where two set-ups are told apart, and `undecided`
+    where none are.
     """
     compared = []
     for key, by_setup in normalised.items():
@@ -226,10 +227,10 @@ def _verdict(
         "–".join(pair.labels) for pair, p in zip(pairs, p_values, strict=True) if p <= 1 - LEVEL
     ]
     most = 100 * math.expm1(max((pair.most for pair in pairs), key=_nan_first))
-    agrees = AGREES if most <= tolerance_percent else UNDECIDED
+    beyond = DIFFERS if differing else UNDECIDED
     return {
         "p_value": min(p_values),
-        "verdict": DIFFERS if differing else agrees,
+        "verdict": AGREES if most <= tolerance_percent else beyond,
         "differing": ";".join(differing),
         "spread_percent": 100 * math.expm1(max(abs(pair.difference) for pair in pairs)),
         "spread_most_percent": None if math.isnan(most) else most,

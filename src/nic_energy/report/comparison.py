@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from nic_energy.files import write_text
-from nic_energy.models.across import AGREES, DIFFERS
+from nic_energy.models.across import AGREES, DIFFERS, UNDECIDED
 from nic_energy.models.uncertainty import numbers
 from nic_energy.report.grids import Grid, View, grid
 from nic_energy.report.ranks import QUANTITIES, in_words
@@ -67,11 +67,15 @@ def summary(portability: pd.DataFrame) -> list[str]:
         }
         tolerance = rows["tolerance_percent"].iloc[0]
         parts = [
-            (DIFFERS, "set-ups are told apart in"),
+            (DIFFERS, "set-ups differ in"),
             (AGREES, f"they agree within {tolerance:g} % in"),
-            ("undecided", "too little is known of"),
+            (UNDECIDED, "too little is known of"),
         ]
         said = [f"{words} {', '.join(named[v])}" for v, words in parts if v in named]
+        small = rows[(rows["verdict"] == AGREES) & (rows["differing"].fillna("") != "")]
+        if len(small):
+            names = [f"{r['abbreviation']} {r['level']}" for r in small.to_dict("records")]
+            said.append(f"told apart, though by less than that, in {', '.join(names)}")
         source = ", ".join(sorted({w for cell in rows["source"] for w in cell.split(";")}))
         text = "; ".join(said)
         sentences.append(f"{text[0].upper()}{text[1:]} ({rows['part'].iloc[0]}, {source}).")
@@ -94,7 +98,7 @@ def agreement_sentences(agreement: pd.DataFrame) -> list[str]:
         sentences.append(
             f"{one} and {two}, by {by}, {row['level']} quality levels: {told} of "
             f"{int(row['pairs'])} pairs of networks are in order on both{reverse}; Kendall's τ "
-            f"lies between {row['tau_low']:.2f} and {row['tau_high']:.2f}."
+            f"lies between {row['tau_low']:.2f} and {row['tau_high']:.2f} (95 %)."
         )
     return sentences
 
@@ -119,7 +123,7 @@ def differing_settings(settings: pd.DataFrame) -> pd.DataFrame:
     rows = settings[settings["differs"] == True]  # noqa: E712 - may be missing
     wide = rows.pivot(index="setting", columns="setup", values="value")
     labels = list(dict.fromkeys(settings["setup"]))
-    return wide.loc[list(dict.fromkeys(rows["setting"])), labels].reset_index()
+    return wide.reindex(index=list(dict.fromkeys(rows["setting"])), columns=labels).reset_index()
 
 
 def unknown_settings(settings: pd.DataFrame) -> list[str]:
