@@ -1,6 +1,7 @@
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -125,7 +126,7 @@ def test_no_name_becomes_markup_wherever_it_stands(folder: Path) -> None:
     for _, columns in TABLES.values():
         for column in sorted({*columns, "device_name"} - fixed):
             results = Results.read(folder)
-            changed = {
+            changed: dict[str, Any] = {
                 name: table.assign(**{column: [f"{value}{PAYLOAD}" for value in table[column]]})
                 for name, table in vars(results).items()
                 if isinstance(table, pd.DataFrame)
