@@ -17,6 +17,7 @@ from nic_energy.doctor.collect import Request, campaign_of, collect
 from nic_energy.doctor.facts import Disk, Lock, Machine, Need, Packages, Torch
 from nic_energy.doctor.judge import judge
 from nic_energy.doctor.judge_devices import _runs_on
+from nic_energy.errors import DeviceError
 from tests.doctor.conftest import check
 
 CONFIGS = project_root() / "config"
@@ -197,7 +198,7 @@ def test_a_lock_that_cannot_be_tried(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def _refuse(_uuid: str) -> bool:
-    raise PermissionError(13, "Permission denied")
+    raise DeviceError("the lock of the device cannot be made ([Errno 13] Permission denied).")
 
 
 @pytest.mark.parametrize(

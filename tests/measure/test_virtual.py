@@ -112,7 +112,8 @@ def test_all_idles_are_recorded_and_each_can_be_subtracted(campaign: Campaign) -
 
 def test_the_first_context_is_the_presets(campaign: Campaign) -> None:
     idle = campaign.tables().idle
-    power = idle[idle["power_field"] == "power_instant_w"].reset_index()
+    power = idle[idle["power_field"] == "power_instant_w"]
+    power = power.sort_values("unix_time_s").reset_index()
     preset = read_preset("turing")
     gain = preset.sensors[0].gain
     assert power["idle_power_w"][0] == pytest.approx(gain * preset.idle_w, abs=0.2)
@@ -148,15 +149,17 @@ def test_a_real_device_is_not_simulated(tmp_path: Path) -> None:
 
 
 def test_time_goes_on_from_modality_to_modality(campaign: Campaign) -> None:
+    traces = sorted(
+        [read_trace(campaign.idle), *campaign.traces],
+        key=lambda trace: trace.meta.intervals[0].start_s,
+    )
+    assert traces[0].meta.kind == "idle"
     marks = [
-        (meta.intervals[0].start_s, meta.intervals[-1].end_s)
-        for meta in [read_meta(campaign.idle), *campaign.metas]
+        (trace.meta.intervals[0].start_s, trace.meta.intervals[-1].end_s) for trace in traces
     ]
     for (_, ended), (began, _) in itertools.pairwise(marks):
         assert 0 < began - ended < 10
-    counters = [
-        trace.column("energy_counter_j") for trace in [read_trace(campaign.idle), *campaign.traces]
-    ]
+    counters = [trace.column("energy_counter_j") for trace in traces]
     assert all((np.diff(values) >= 0).all() for values in counters)
     for one, two in itertools.pairwise(counters):
         assert 0 < two[0] - one[-1] < 400

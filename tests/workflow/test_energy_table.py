@@ -66,7 +66,7 @@ def test_exact_energies_give_the_printed_alpha_and_beta_back(brought: Campaign) 
             assert (brought.results() / "tables" / f"{name}.{suffix}").stat().st_size > 0
     figures = {path.name for path in (brought.results() / "figures").glob("*.svg")}
     assert figures == {f"energy_over_pixels_{name}.svg" for name in set(TABLE2["network"])} | {
-        "slope_over_mac.svg", "predictor_correlations.svg",
+        "slope_over_mac.svg", "predictor_correlations.svg", "residuals.svg", "joint_model.svg",
     }  # fmt: skip
     for path in (brought.results() / "figures").glob("*.svg"):
         assert "external (a table that was brought along)" in path.read_text(encoding="utf-8")

@@ -181,7 +181,7 @@ def test_a_full_disk_is_named_and_loses_nothing(campaign: Campaign, tmp_path: Pa
 
 @pytest.fixture
 def on_fake_nvml(campaign: Campaign, fake_nvml: FakeNvml) -> Campaign:
-    fake_nvml.put("trace 0.05:70:0 0.05:300:100", "update_ms 5", "window_ms 5", "energy_ms 5")
+    fake_nvml.put("trace 0.05:70:1 0.05:300:100", "update_ms 5", "window_ms 5", "energy_ms 5")
     campaign.environment = fake_nvml.environment()
     campaign.configure(meter="nvml", test_switch=True)
     return campaign

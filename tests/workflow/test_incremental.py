@@ -171,7 +171,7 @@ def test_a_row_says_what_was_run(finished: Campaign) -> None:
 def test_the_run_says_at_its_start_how_much_there_is_to_do(finished: Campaign) -> None:
     output = (finished.folder / "output.txt").read_text()
     assert "Set-up small: 2 network-quality pairs of 1 network(s)" in output
-    assert "6 of 6 modalities done" in output
+    assert "6 of 6 modalities · " in output
 
 
 def test_nothing_changed_runs_nothing(campaign: Campaign) -> None:
