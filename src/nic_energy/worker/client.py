@@ -22,7 +22,14 @@ from nic_energy import interrupts
 from nic_energy.errors import InterruptedMeasurementError, MeterError, NicEnergyError
 from nic_energy.files import link_or_copy
 from nic_energy.worker.registry import Address, address_of
-from nic_energy.worker.wire import Message, WorkerGoneError, connected, receive, send
+from nic_energy.worker.wire import (
+    Message,
+    WorkerClosedError,
+    WorkerGoneError,
+    connected,
+    receive,
+    send,
+)
 
 OPTIONS = (
     "--config", "--digest", "--part", "--network", "--quality", "--image", "--image-file", "--idle",
@@ -39,6 +46,14 @@ SILENT_S = float(os.environ.get("NIC_ENERGY_SILENT_S", "900"))
 for longer than a long window and a slow network need hangs."""
 
 TRIES = 2
+LEAVING_TRIES = 50
+LEAVING_S = 0.1
+"""A process that ends closes its connections one after the other: for a moment its socket still
+takes clients that it will never serve."""
+
+
+class _LeavingError(Exception):
+    """The worker left before it took the request."""
 
 
 def parsed(arguments: Sequence[str]) -> dict[str, str] | None:
@@ -71,7 +86,7 @@ def _measure(options: dict[str, str]) -> int:
     )
     for number in range(1, TRIES + 1):
         try:
-            return _ask(address, root, options)
+            return _served(address, root, options)
         except WorkerGoneError as gone:
             last = number == TRIES
             text = f"the worker went away ({gone}); its log is {address.log}"
@@ -91,13 +106,23 @@ def _device_uuid(idle: str) -> str:
         return ""
 
 
+def _served(address: Address, root: Path, options: dict[str, str]) -> int:
+    """Ask until a worker takes the request."""
+    for _ in range(LEAVING_TRIES):
+        try:
+            return _ask(address, root, options)
+        except _LeavingError:
+            time.sleep(LEAVING_S)
+    raise WorkerGoneError("it closes every connection")
+
+
 def _ask(address: Address, root: Path, options: dict[str, str]) -> int:
     connection = _connect(address) or _start(address, root, options)
     line = _Line()
     pid = 0
     with connection:
-        send(connection, {"request": "measure", "root": str(root), "options": options})
         try:
+            send(connection, {"request": "measure", "root": str(root), "options": options})
             while True:
                 message = receive(connection, SILENT_S)
                 kind = message.get("kind")
@@ -114,10 +139,12 @@ def _ask(address: Address, root: Path, options: dict[str, str]) -> int:
                     line.clear()
                     print(f"nic-energy: {message['text']}", file=sys.stderr)  # noqa: T201
                     return int(message["exit_code"])
-        except WorkerGoneError:
+        except WorkerGoneError as gone:
             line.clear()
             if pid:
                 _kill(pid, address)
+            elif isinstance(gone, WorkerClosedError):
+                raise _LeavingError from gone
             raise
 
 

@@ -18,6 +18,10 @@ class WorkerGoneError(Exception):
     """The other end went away, or does not answer."""
 
 
+class WorkerClosedError(WorkerGoneError):
+    """The other end closed the connection."""
+
+
 def connected(sock: socket.socket) -> Connection:
     """A connection of frames on a connected socket, which it takes over."""
     return Connection(sock.detach())
@@ -27,11 +31,13 @@ def send(connection: Connection, message: Message) -> None:
     """Send a message.
 
     Raises:
-        WorkerGoneError: nobody is there any more.
+        WorkerClosedError: nobody is there any more.
     """
     try:
         connection.send_bytes(json.dumps(message, separators=(",", ":")).encode())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise WorkerClosedError(str(error)) from error
+    except ValueError as error:
         raise WorkerGoneError(str(error)) from error
 
 
@@ -39,14 +45,16 @@ def receive(connection: Connection, timeout_s: float) -> Message:
     """Receive a message.
 
     Raises:
-        WorkerGoneError: nobody is there any more, nothing came in `timeout_s`, or it was no
-            message.
+        WorkerClosedError: nobody is there any more.
+        WorkerGoneError: nothing came in `timeout_s`, or it was no message.
     """
     try:
         if not connection.poll(timeout_s):
             raise WorkerGoneError(f"no answer for {timeout_s:.0f} s")
         message = json.loads(connection.recv_bytes(MAX_BYTES))
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError) as error:
+        raise WorkerClosedError(str(error) or type(error).__name__) from error
+    except ValueError as error:
         raise WorkerGoneError(str(error) or type(error).__name__) from error
     if not isinstance(message, dict):
         raise WorkerGoneError("not a message")
