@@ -39,7 +39,10 @@ def test_a_bundle_verifies_and_says_so(labs: Labs, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["verify", "--json", str(labs.zip_a)])
     report = json.loads(done.output)
     assert report["verified"] is True
-    assert report["manifest"]["schemas"] == {"trace": SCHEMA_VERSION, "tables": tables.SCHEMA_VERSION}
+    assert report["manifest"]["schemas"] == {
+        "trace": SCHEMA_VERSION,
+        "tables": tables.SCHEMA_VERSION,
+    }
     assert [item["name"] for item in report["checks"]] == ["bytes", "traces", "tables"]
 
 

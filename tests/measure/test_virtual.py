@@ -154,9 +154,7 @@ def test_time_goes_on_from_modality_to_modality(campaign: Campaign) -> None:
         key=lambda trace: trace.meta.intervals[0].start_s,
     )
     assert traces[0].meta.kind == "idle"
-    marks = [
-        (trace.meta.intervals[0].start_s, trace.meta.intervals[-1].end_s) for trace in traces
-    ]
+    marks = [(trace.meta.intervals[0].start_s, trace.meta.intervals[-1].end_s) for trace in traces]
     for (_, ended), (began, _) in itertools.pairwise(marks):
         assert 0 < began - ended < 10
     counters = [trace.column("energy_counter_j") for trace in traces]

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,36 +166,93 @@ def _with_u(value_s: float | None, u_s: float | None) -> str:
 
 
 @click.command("measure")
-@CONFIG
+@click.argument("photo", type=PATH, required=False, metavar="[IMAGE]")
+@click.option(
+    "--config",
+    "configs",
+    type=PATH,
+    multiple=True,
+    help="The set-up's configuration; for IMAGE an overlay on config/config.yaml, or several.",
+)
 @DIGEST
 @click.option("--part", default="chain", show_default=True, help="Part of the codec.")
 @click.option("--network", required=True, help="A network of the networks table.")
 @click.option("--quality", type=int, required=True, help="Quality level.")
-@click.option("--image", required=True, help="Id of the image.")
-@click.option("--image-file", type=PATH, required=True, help="The image: RGB, 8 bit.")
-@click.option("--idle", type=PATH, required=True, help="idle.parquet of the set-up.")
-@click.option("--passport", type=PATH, help="passport.json of the set-up's power sensor.")
-@click.option("--output", type=PATH, required=True, help="Trace to write.")
+@click.option("--fresh", is_flag=True, help="Measure even what was measured before.")
+@click.option("--short", is_flag=True, help="IMAGE: the short protocol, whatever there is.")
+@click.option("--json", "as_json", is_flag=True, help="IMAGE: print JSON.")
+@click.option("--image", help="Workflow: id of the image.")
+@click.option("--image-file", type=PATH, help="Workflow: the image, RGB, 8 bit.")
+@click.option("--idle", type=PATH, help="Workflow: idle.parquet of the set-up.")
+@click.option("--passport", type=PATH, help="Workflow: passport.json of the power sensor.")
+@click.option("--output", type=PATH, help="Workflow: the trace to write.")
 @click.option(
-    "--worker", help="Fingerprint of the measuring code: leave the work to the worker of that code."
+    "--worker",
+    help="Workflow: fingerprint of the measuring code; leave the work to its worker.",
 )
 @click.option("--no-worker", is_flag=True, help="Measure in this process, whatever --worker says.")
-def measure_command(worker: str | None, no_worker: bool, **options: Any) -> None:
-    """Measure one modality and write its trace.
+def measure_command(
+    photo: Path | None,
+    configs: tuple[Path, ...],
+    worker: str | None,
+    no_worker: bool,
+    short: bool,
+    as_json: bool,
+    fresh: bool,
+    **options: Any,
+) -> None:
+    """Measure one network on one image.
 
-    An accepted attempt with equal settings, code and image in the raw store is linked, not
-    measured again. With --worker a process that stays from modality to modality does the work.
+    With IMAGE, a file (or skimage:coffee.png, a photograph that scikit-image brings along): prints
+    the joules of one execution with their uncertainty. It uses the idle reference of the set-up
+    where there is one, else a short protocol with one of its own, and says which.
+
+    \b
+      nic-energy measure photo.jpg --network mbt2018 --quality 4
+      nic-energy measure photo.jpg --network mbt2018 --quality 4 --config config/demo.yaml --json
+
+    Without IMAGE, what a rule of the workflow calls: measures a modality and writes its trace. An
+    accepted attempt with equal settings, code and image in the raw store is linked, not measured
+    again. With --worker a process that stays from modality to modality does the work.
     """
+    given = {name for name in WORKFLOW if options[name] is not None}
+    if photo is not None:
+        if given:
+            raise click.UsageError(f"{_options(given)}: not together with IMAGE {photo}.")
+        from nic_energy.cli.single import run
+
+        chosen = {name: options[name] for name in ("network", "quality", "part")}
+        run(configs, as_json, image=photo, short=short, fresh=fresh, **chosen)
+        return
+    missing = {"image", "image_file", "idle", "output"} - given
+    if missing or len(configs) != 1:
+        raise click.UsageError(
+            "give an image file to measure one image; or, as the workflow does, one --config, "
+            f"{_options({'image', 'image_file', 'idle', 'output'})}."
+        )
+    _measure_modality(configs[0], worker, no_worker, fresh, options)
+
+
+WORKFLOW = ("digest", "image", "image_file", "idle", "passport", "output")
+
+
+def _options(names: set[str]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in sorted(names))
+
+
+def _measure_modality(
+    config_path: Path, worker: str | None, no_worker: bool, fresh: bool, options: dict[str, Any]
+) -> None:
     from nic_energy.measure.modality import measure_modality
     from nic_energy.measure.status import StatusFile
 
     if worker and not no_worker:
         from nic_energy.worker.client import measure
 
-        given = {"worker": worker, **{k: str(v) for k, v in options.items() if v is not None}}
-        given["config"] = given.pop("config_path")
-        raise SystemExit(measure(given))
-    config, request = request_of(**options)
+        given = {k: str(v) for k, v in options.items() if v is not None}
+        raise SystemExit(measure({"worker": worker, "config": str(config_path), **given}))
+    config, request = request_of(config_path, **options)
+    request = replace(request, fresh=request.fresh or fresh)
     status, began = StatusFile(config, request.setup_folder), time.monotonic()
 
     def report(progress: "Progress") -> None:

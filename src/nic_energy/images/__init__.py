@@ -1,13 +1,21 @@
 """Images: where they come from, their ids, and their preparation as RGB, 8 bit."""
 
 from nic_energy.images.download import download_archive
-from nic_energy.images.index import ImageEntry, entry_of, index_images, read_index, write_index
+from nic_energy.images.index import (
+    ImageEntry,
+    entry_of,
+    index_file,
+    index_images,
+    read_index,
+    write_index,
+)
 from nic_energy.images.prepare import load_rgb, prepare_image
 
 __all__ = [
     "ImageEntry",
     "download_archive",
     "entry_of",
+    "index_file",
     "index_images",
     "load_rgb",
     "prepare_image",

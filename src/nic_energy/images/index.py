@@ -46,11 +46,7 @@ def index_images(images: Images, archive: Path | None) -> list[ImageEntry]:
     found = members(images, archive)
     sizes, entries = [], []
     for member, image in zip(found, ids(found), strict=True):
-        with opened(member.place, archive) as handle:
-            digest = hashlib.sha256(handle.read()).hexdigest()
-            handle.seek(0)
-            with opened_image(handle, member.name, images.max_megapixels) as picture:
-                size = upright_size(picture)
+        digest, size = _looked_at(member, archive, images.max_megapixels)
         sizes.append(size)
         entries.append(
             ImageEntry(
@@ -59,6 +55,28 @@ def index_images(images: Images, archive: Path | None) -> list[ImageEntry]:
         )
     _check_expected(images, sizes)
     return sorted(_selected(images, entries), key=lambda entry: entry.image)
+
+
+def index_file(path: Path, max_megapixels: float) -> ImageEntry:
+    """The entry of one image file at its own size.
+
+    Raises:
+        InputError: it cannot be read as an image.
+    """
+    member = Member(path.name, str(path))
+    digest, size = _looked_at(member, None, max_megapixels)
+    return ImageEntry(ids([member])[0], member.place, digest, *size)
+
+
+def _looked_at(
+    member: Member, archive: Path | None, max_megapixels: float
+) -> tuple[str, tuple[int, int]]:
+    """Digest of the file, and the size of the image once upright."""
+    with opened(member.place, archive) as handle:
+        digest = hashlib.sha256(handle.read()).hexdigest()
+        handle.seek(0)
+        with opened_image(handle, member.name, max_megapixels) as picture:
+            return digest, upright_size(picture)
 
 
 def ids(found: Sequence[Member]) -> list[str]:
