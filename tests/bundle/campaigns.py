@@ -112,14 +112,15 @@ def lab(root: Path, sizes: str = SIZES, **changes: Any) -> Lab:
 
 
 def counted(config: Config, results: Path) -> None:
-    """complexity.csv and complexity_layers.csv, counted once a process."""
-    if not COUNTS:
-        COUNTS.extend(count_all(config.networks))
-    summary, layers = COUNTS
+    """complexity.csv and complexity_layers.csv, counted once a process and networks table."""
+    key = tuple(config.networks)
+    if key not in COUNTS:
+        COUNTS[key] = count_all(config.networks)
+    summary, layers = COUNTS[key]
     tables.write_csv(results / "complexity.csv", tables.frame(summary, tables.COMPLEXITY_COLUMNS))
     tables.write_csv(
         results / "complexity_layers.csv", tables.frame(layers, tables.COMPLEXITY_LAYER_COLUMNS)
     )
 
 
-COUNTS: list[list[dict[str, Any]]] = []
+COUNTS: dict[tuple[str, ...], Any] = {}
