@@ -5,12 +5,15 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nic_energy.cli.measuring import JsonObject
 from nic_energy.config import resolve
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PATH = click.Path(path_type=Path)
 
@@ -115,10 +118,12 @@ def status_command(folder: Path, watch: bool, as_json: bool) -> None:
 
 @click.command("show")
 @click.argument("folder", type=PATH)
-def show_command(folder: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show_command(folder: Path, as_json: bool) -> None:
     """Print the main tables of a campaign.
 
-    FOLDER is results/{setup}.
+    FOLDER is results/{setup}. Of a campaign that still runs, the tables are those of the last
+    `snakemake tables --config allow_missing=true`.
     """
     from rich.console import Console
     from rich.table import Table
@@ -126,8 +131,16 @@ def show_command(folder: Path) -> None:
     from nic_energy.tables import read_csv
     from nic_energy.vocabulary import SOURCE_NOTES
 
+    _require_tables(folder)
     models = read_csv(folder / "models" / "energy_models.csv")
     slopes = read_csv(folder / "models" / "complexity_models.csv")
+    if as_json:
+        click.echo(
+            json.dumps(
+                {"energy_models": _records(models), "complexity_models": _records(slopes)}, indent=2
+            )
+        )
+        return
     sources = sorted(set(models["source"]))
     console = Console()
     if not console.is_terminal:
@@ -146,6 +159,29 @@ def show_command(folder: Path) -> None:
         console.print(view)
     console.print(f"Figures: {folder / 'figures'}    Page: {folder / 'report.html'}")
     console.print(f"These joules are {note}.")
+
+
+def _require_tables(folder: Path) -> None:
+    """
+    Raises:
+        StoreError: the set-up has no tables yet, with how to get them.
+    """
+    from nic_energy.errors import StoreError
+    from nic_energy.measure.status import FILE
+
+    if (folder / "models" / "energy_models.csv").exists():
+        return
+    if (folder / FILE).exists() or (folder / "traces").exists():
+        raise StoreError(
+            f"{folder}: has no tables yet. Of what is measured so far they are made by: snakemake "
+            f"tables --config allow_missing=true; nic-energy status {folder} says how far it is."
+        )
+    raise StoreError(f"{folder}: holds no campaign; give results/{{setup}}.")
+
+
+def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """The rows, missing values as null."""
+    return list(json.loads(table.to_json(orient="records", double_precision=15)))
 
 
 WIDTH = 110

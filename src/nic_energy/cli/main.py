@@ -10,6 +10,7 @@ from nic_energy import __version__, interrupts
 from nic_energy.cli.bundling import bundle_command, merge_command, verify_command
 from nic_energy.cli.comparing import compare_command
 from nic_energy.cli.doctor import doctor_command
+from nic_energy.cli.examples import StoryGroup, give_examples
 from nic_energy.cli.external import external_group
 from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import (
@@ -33,7 +34,7 @@ from nic_energy.logs import visible
 log = logging.getLogger("nic_energy")
 
 
-class Group(click.Group):
+class Group(StoryGroup):
     """A command group that answers errors with a message and an exit code, not a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -66,8 +67,11 @@ EPILOG = "\n".join(
 def main(verbose: bool) -> None:
     """Measure and model the processing energy of neural image compression.
 
-    A campaign is run by Snakemake (`snakemake --cores 1 --resources gpu=1`); these commands
-    are what its rules call, and what shows its results.
+    A campaign is a configuration, run by Snakemake in the project's folder:
+
+    \b
+      snakemake --cores 1 --resources gpu=1                                    the lab's
+      snakemake --cores 1 --resources gpu=1 --configfile config/demo.yaml      any machine
     """
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
@@ -100,3 +104,4 @@ for command in (
     external_group,
 ):
     main.add_command(command)
+give_examples(main)

@@ -207,10 +207,6 @@ def measure_command(
     the joules of one execution with their uncertainty. It uses the idle reference of the set-up
     where there is one, else a short protocol with one of its own, and says which.
 
-    \b
-      nic-energy measure photo.jpg --network mbt2018 --quality 4
-      nic-energy measure photo.jpg --network mbt2018 --quality 4 --config config/demo.yaml --json
-
     Without IMAGE, what a rule of the workflow calls: measures a modality and writes its trace. An
     accepted attempt with equal settings, code and image in the raw store is linked, not measured
     again. With --worker a process that stays from modality to modality does the work.
