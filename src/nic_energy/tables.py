@@ -509,3 +509,12 @@ def read_csv(path: Path, required: Sequence[str] = ()) -> pd.DataFrame:
             f"{path}: column(s) missing: {', '.join(missing)}. It has: {', '.join(table.columns)}."
         )
     return table
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table for JSON: plain numbers, missing values as null."""
+    return [
+        {str(key): None if pd.isna(value) else getattr(value, "item", lambda v=value: v)()
+         for key, value in row.items()}
+        for row in table.to_dict("records")
+    ]  # fmt: skip

@@ -21,7 +21,9 @@ from nic_energy.bundle.verify import Report, verify
 from nic_energy.cli.main import main
 from nic_energy.errors import BundleError
 from nic_energy.files import digest_of
+from nic_energy.files import sha256 as digest_of_file
 from nic_energy.traces import METADATA_KEY, SAMPLE_COLUMN_NAMES, SCHEMA_VERSION, TraceMeta
+from tests.bundle.campaigns import inside
 from tests.bundle.conftest import Labs
 from tests.bundle.forge import TRACE, change_cell, change_json, change_meta, forged
 
@@ -395,3 +397,21 @@ def test_nothing_stays_in_the_folder_for_temporary_files(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     verify(labs.zip_a)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bundle_and_merge_for_programs(labs: Labs, tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    with inside(labs.a.root):
+        done = CliRunner().invoke(
+            main, ["bundle", str(labs.a.folder), "-o", str(archive), "--json"]
+        )
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["sha256"] == digest_of_file(archive)
+    assert (found["verified"], found["manifest"]["setup"]) == (True, "lab-a")
+    done = CliRunner().invoke(
+        main, ["merge", str(archive), "-o", str(tmp_path / "merged"), "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    merged = json.loads(done.stdout)
+    assert (merged["setups"], merged["modalities"]) == (["lab-a"], 12)

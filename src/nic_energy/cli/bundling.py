@@ -1,6 +1,7 @@
 """Commands for many labs: `bundle`, `verify` and `merge`."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--creator", help="Who measured.")
 @click.option("--licence", help="Licence of the data, such as CC-BY-4.0.")
 @click.option("--no-verify", is_flag=True, help="Do not verify the archive before it is kept.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bundle_command(
     folder: Path,
     output: Path | None,
@@ -35,6 +37,7 @@ def bundle_command(
     creator: str | None,
     licence: str | None,
     no_verify: bool,
+    as_json: bool,
 ) -> None:
     """Pack a campaign into one archive, to publish or to hand on.
 
@@ -49,8 +52,17 @@ def bundle_command(
     target = output or folder.parent / f"{folder.name}{SUFFIX}"
     packed = pack(folder, target, request, check=not no_verify)
     manifest = packed.manifest
-    click.echo(f"{target}: {_said_of(manifest)}")
     size = target.stat().st_size
+    if as_json:
+        about = {
+            "archive": str(target),
+            "bytes": size,
+            "sha256": sha256(target),
+            "verified": packed.report is not None,
+        }
+        click.echo(json.dumps({**about, "manifest": asdict(manifest)}, indent=2))
+        return
+    click.echo(f"{target}: {_said_of(manifest)}")
     click.echo(f"  {len(manifest.files)} files, {size / 1e6:.3g} MB, SHA-256 {sha256(target)}")
     if manifest.publication.licence is None:
         click.echo(
@@ -129,13 +141,17 @@ class Rename(click.ParamType[tuple[str, str]]):
     multiple=True,
     help="New label: FILE=LABEL, or OLD=NEW where only one bundle has the label OLD.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def merge_command(
-    files: tuple[Path, ...], output: Path, renames: tuple[tuple[str, str], ...]
+    files: tuple[Path, ...], output: Path, renames: tuple[tuple[str, str], ...], as_json: bool
 ) -> None:
     """Verify bundles and put them together, each set-up by itself and their tables as one."""
     from nic_energy.bundle.merge import merge
 
     done = merge(files, output, dict(renames))
+    if as_json:
+        click.echo(json.dumps({**asdict(done), "folder": str(output)}, indent=2))
+        return
     click.echo(
         f"{output}: {len(done.setups)} set-up(s), {done.modalities} modalities: "
         f"{', '.join(done.setups)}"

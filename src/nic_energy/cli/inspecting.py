@@ -5,15 +5,12 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from nic_energy.cli.measuring import JsonObject
 from nic_energy.config import resolve
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PATH = click.Path(path_type=Path)
 
@@ -128,7 +125,7 @@ def show_command(folder: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from nic_energy.tables import read_csv
+    from nic_energy.tables import read_csv, records
     from nic_energy.vocabulary import SOURCE_NOTES
 
     _require_tables(folder)
@@ -137,7 +134,7 @@ def show_command(folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(
             json.dumps(
-                {"energy_models": _records(models), "complexity_models": _records(slopes)}, indent=2
+                {"energy_models": records(models), "complexity_models": records(slopes)}, indent=2
             )
         )
         return
@@ -177,11 +174,6 @@ def _require_tables(folder: Path) -> None:
             f"tables --config allow_missing=true; nic-energy status {folder} says how far it is."
         )
     raise StoreError(f"{folder}: holds no campaign; give results/{{setup}}.")
-
-
-def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """The rows, missing values as null."""
-    return list(json.loads(table.to_json(orient="records", double_precision=15)))
 
 
 WIDTH = 110

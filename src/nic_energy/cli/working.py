@@ -1,7 +1,9 @@
 """The worker's commands: `worker serve`, `worker status` and `worker stop`."""
 
+import json
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,9 +91,14 @@ class WorkersDesk:
 
 
 @worker_group.command("status")
-def status_command() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status_command(as_json: bool) -> None:
     """Show the workers of this user."""
     found = list(workers())
+    if as_json:
+        said = [{**asdict(status), "log": str(address.log)} for address, status in found]
+        click.echo(json.dumps(said, indent=2))
+        return
     if not found:
         click.echo("no worker is running")
     for address, status in found:
