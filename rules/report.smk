@@ -140,7 +140,8 @@ rule write_tables:
 
 rule plot_residuals:
     input:
-        rules.validate_energy_models.output.residuals,
+        energy=rules.build_energy.output.energy,
+        residuals=rules.validate_energy_models.output.residuals,
     output:
         svg=f"{RESULTS}/figures/residuals.svg",
         png=f"{RESULTS}/figures/residuals.png",

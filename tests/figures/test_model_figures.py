@@ -19,7 +19,7 @@ def test_residuals_have_a_panel_a_network_and_level_and_name_who_the_line_leans_
     residual = np.random.default_rng(1).normal(0, 0.03, 20)
     residual[-1] = 0.8
     table = rows([*spread_sizes(19), (751, 500)], residual=residual)
-    figure = residual_figure.plot(residuals(table, NETWORKS))
+    figure = residual_figure.plot(residuals(table, NETWORKS), table["source"])
     (axes,) = figure.axes
     assert axes.get_title("left") == "Bhyp, low"
     assert [text.get_text() for text in axes.texts] == ["image019"]

@@ -7,5 +7,6 @@ from nic_energy.figures import residuals, save
 from nic_energy.logs import log_to
 
 log_to(snakemake.log[0])
-table = tables.read_csv(Path(snakemake.input[0]), tables.RESIDUAL_COLUMNS)
-save(residuals.plot(table), Path(snakemake.output.svg).with_suffix(""))
+energy = tables.read_csv(Path(snakemake.input.energy), tables.ENERGY_COLUMNS)
+table = tables.read_csv(Path(snakemake.input.residuals), tables.RESIDUAL_COLUMNS)
+save(residuals.plot(table, energy["source"]), Path(snakemake.output.svg).with_suffix(""))

@@ -1,6 +1,6 @@
 """Relative residuals of the lines over pixels, a panel a network and level."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -25,7 +25,7 @@ ROW_IN, FRAME_IN = 0.95, 1.15
 """Height of a row of panels and of what surrounds them, in inch."""
 
 
-def plot(residuals: pd.DataFrame) -> Figure:
+def plot(residuals: pd.DataFrame, sources: Iterable[str]) -> Figure:
     """Points a modality; a bar at the mean of every padded size; influential images ringed.
 
     Panels of a network share their height. Equal signs of the bars on all panels point to what a
@@ -33,6 +33,7 @@ def plot(residuals: pd.DataFrame) -> Figure:
 
     Args:
         residuals: residuals.csv.
+        sources: `source` of the energies, which are there even where no line is.
     """
     names = list(dict.fromkeys(residuals["abbreviation"]))
     levels = [level for level in LEVELS if level in set(residuals["level"])]
@@ -53,7 +54,7 @@ def plot(residuals: pd.DataFrame) -> Figure:
         for axes in panels[-1]:
             axes.set_xlabel("Pixels (Mpx)")
         _legend(figure, levels, bool(residuals["influential"].any()))
-        note_source(figure, residuals["source"])
+        note_source(figure, sources)
     return figure
 
 
