@@ -39,11 +39,11 @@ def test_residuals_of_several_networks_share_their_columns_and_may_be_none() -> 
     other = rows(spread_sizes(9), network="mbt2018")
     table = residuals(type(low)(low.to_dict("records") + high.to_dict("records")
                                 + other.to_dict("records")), NETWORKS)  # fmt: skip
-    figure = residual_figure.plot(table)
+    figure = residual_figure.plot(table, table["source"])
     titles = [axes.get_title("left") for axes in figure.axes]
     assert titles == ["Bhyp, low", "Bhyp, high", "Mcont, low", "Mcont, high"]
     assert [text.get_text() for text in figure.axes[3].texts] == ["no line"]
-    empty = residual_figure.plot(table.iloc[:0])
+    empty = residual_figure.plot(table.iloc[:0], ["simulated"])
     assert [text.get_text() for text in empty.axes[0].texts] == ["no line was fitted"]
 
 

@@ -16,7 +16,7 @@ from nic_energy.errors import ConfigError, StoreError
 from nic_energy.measure.backends import STATE
 from nic_energy.measure.simulate import simulate_campaign
 from nic_energy.meters.virtual import read_preset
-from nic_energy.traces import read_meta, read_trace
+from nic_energy.traces import read_trace
 from nic_energy.vocabulary import IdleKind
 from tests.measure.virtual import (
     ONE_IMAGE,
