@@ -82,7 +82,8 @@ class Campaign:
         (self.folder / "campaign.yaml").write_text(yaml.safe_dump(self.config))
 
     def command(self, *arguments: str) -> list[str]:
-        """The Snakemake command."""
+        """The Snakemake command; every job is printed, which profiles/default leaves out."""
+        said = () if "--quiet" in arguments else ("--quiet", "host")
         return [
             str(Path(sys.executable).with_name("snakemake")),
             *arguments,
@@ -91,6 +92,7 @@ class Campaign:
             "--configfile", str(self.folder / "campaign.yaml"),
             "--cores", "1",
             "--resources", "gpu=1",
+            *said,
         ]  # fmt: skip
 
     def env(self) -> dict[str, str]:
