@@ -1,4 +1,4 @@
-"""The table of the README is that of the simulated campaign's page, and says that it is simulated."""
+"""The README's table is that of the simulated campaign, and says that it is simulated."""
 
 import re
 from pathlib import Path
