@@ -45,9 +45,6 @@ IDLE = f"{RESULTS}/reference/idle.parquet"
 PASSPORT = f"{RESULTS}/reference/passport.json"
 PASSPORT_OPTION = shlex.join(["--passport", PASSPORT]) if CAMPAIGN.passport else ""
 MEASURING_CODE = fingerprint.of_measurement(METER)
-WORKER_OPTION = (
-    shlex.join(["--worker", MEASURING_CODE]) if CAMPAIGN.document["worker"]["enabled"] else ""
-)
 PASSPORT_CODE = fingerprint.of_passport(METER) if CAMPAIGN.passport else ""
 COUNTING_CODE = fingerprint.fingerprint(("complexity", "codecs/networks.py"))
 PAPER = [

@@ -24,6 +24,7 @@ rule measure:
         digest=SETTINGS_DIGEST,
         stale=measurement_params,
         passport=PASSPORT_OPTION,
+        code=MEASURING_CODE,
     shell:
         "nic-energy measure"
         " --config {params.config:q}"
@@ -35,6 +36,6 @@ rule measure:
         " --image-file {input.image:q}"
         " --idle {input.idle:q}"
         " {params.passport}"
-        " {WORKER_OPTION}"
+        " --worker {params.code}"
         " --output {output:q}"
         " 2> {log:q} || {{ rc=$?; tail -n 20 {log:q} >&2; exit $rc; }}"

@@ -147,9 +147,9 @@ def test_the_check_leaves_alone_what_is_safe(line: str) -> None:
     assert not list(faults(ast.parse(line)))
 
 
-QUOTED_BEFORE = {"params.archive", "params.passport", "params.reference", "WORKER_OPTION"}
+QUOTED_BEFORE = {"params.archive", "params.passport", "params.reference"}
 """Made by shlex.join in rules/common.smk."""
-HARMLESS = {"params.digest", "wildcards.quality"}
+HARMLESS = {"params.digest", "params.code", "wildcards.quality"}
 """Hex digits; digits only, by the wildcard's constraint."""
 
 

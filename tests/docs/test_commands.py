@@ -85,6 +85,9 @@ class Command:
         return f"echo {_quoted('$ ' + self.text.splitlines()[0])}\n{run}\n"
 
 
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
@@ -93,8 +96,7 @@ def commands_of(page: Path) -> list[Command]:
     """The commands of a page: blocks `sh`, and the lines after `$` in blocks `console`."""
     name = page.relative_to(ROOT).as_posix()
     found = []
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    for language, text in blocks:
+    for language, text in FENCED.findall(page.read_text("utf-8")):
         if language == "console":
             lines = [line[2:] for line in text.splitlines() if line.startswith("$ ")]
         elif language == "sh":
@@ -191,6 +193,6 @@ def test_every_block_says_whether_it_is_to_be_run() -> None:
     """A command in a block of no language would never be tried."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        for block in re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-            first = block.split()[0]
+        for language, block in FENCED.findall(text):
+            first = "" if language or not block.strip() else block.split()[0]
             assert first not in ("nic-energy", "snakemake", "make", "pip", "$"), (page.name, block)

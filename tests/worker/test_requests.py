@@ -13,7 +13,7 @@ from nic_energy.errors import ConfigError, DeviceError
 from nic_energy.measure import serving
 from nic_energy.measure.serving import Worker
 from nic_energy.worker import registry
-from nic_energy.worker.client import parsed
+from nic_energy.worker.client import parsed, switched_off
 from nic_energy.worker.wire import WorkerGoneError, connected, peer_uid, receive, send
 
 OPTIONS = {
@@ -152,3 +152,23 @@ def test_only_a_whole_request_goes_to_the_worker() -> None:
     assert whole == {**OPTIONS, "worker": "code"}
     for others in ([], ["--help"], words, pairs, [*pairs, "--worker", "code", "--no-worker"]):
         assert parsed(others) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "off"),
+    [
+        ('{"worker": {"enabled": false}}', True),
+        ('{"worker": {"enabled": true}}', False),
+        ('{"worker": {}}', False),
+        ("[]", False),
+        ("{", False),
+        (None, False),
+    ],
+)
+def test_only_a_configuration_that_says_so_switches_the_worker_off(
+    tmp_path: Path, text: str | None, off: bool
+) -> None:
+    config = tmp_path / "config.json"
+    if text is not None:
+        config.write_text(text)
+    assert switched_off(config) is off

@@ -188,7 +188,7 @@ def _with_u(value_s: float | None, u_s: float | None) -> str:
 @click.option("--output", type=PATH, help="Workflow: the trace to write.")
 @click.option(
     "--worker",
-    help="Workflow: fingerprint of the measuring code; leave the work to its worker.",
+    help="Workflow: fingerprint of the measuring code, whose worker is to measure.",
 )
 @click.option("--no-worker", is_flag=True, help="Measure in this process, whatever --worker says.")
 def measure_command(
@@ -241,10 +241,9 @@ def _measure_modality(
 ) -> None:
     from nic_energy.measure.modality import measure_modality
     from nic_energy.measure.status import StatusFile
+    from nic_energy.worker.client import measure, switched_off
 
-    if worker and not no_worker:
-        from nic_energy.worker.client import measure
-
+    if worker and not no_worker and not switched_off(config_path):
         given = {k: str(v) for k, v in options.items() if v is not None}
         raise SystemExit(measure({"worker": worker, "config": str(config_path), **given}))
     config, request = request_of(config_path, **options)

@@ -25,6 +25,8 @@ traffic of the memory. All others are there for completeness."""
 LEAST_NETWORKS = 6
 """Of five networks one resample in ten holds one or two only, of six one in fifty."""
 
+ROUNDING_DIGITS = 12
+
 
 def correlate_predictors(models: pd.DataFrame, complexity: pd.DataFrame) -> pd.DataFrame:
     """predictor_correlations.csv: a row per network parameter, the largest |r| first.
@@ -202,6 +204,10 @@ def correlations(weights: FloatArray, x: FloatArray, y: FloatArray) -> FloatArra
 
 
 def _ranks(strength: FloatArray) -> FloatArray:
-    """Rank of each column in its row, 1 the largest; shape as `strength`. NaN comes last."""
-    filled = np.where(np.isfinite(strength), strength, -1.0)
+    """Rank of each column in its row, 1 the largest; shape as `strength`. NaN comes last.
+
+    What differs by less than rounding is equal: one processor's arithmetic must not rank otherwise
+    than another's.
+    """
+    filled = np.round(np.where(np.isfinite(strength), strength, -1.0), ROUNDING_DIGITS)
     return np.asarray((filled[:, :, None] < filled[:, None, :]).sum(axis=2) + 1, dtype=float)

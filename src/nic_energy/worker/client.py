@@ -66,6 +66,18 @@ def parsed(arguments: Sequence[str]) -> dict[str, str] | None:
     return {name.removeprefix("--").replace("-", "_"): v for name, v in zip(names, values)}  # noqa: B905
 
 
+def switched_off(config: Path) -> bool:
+    """Whether the configuration of the campaign wants no worker.
+
+    It is asked here and not where the rule is made: to switch the worker makes no trace stale.
+    What cannot be read is for whoever measures to report.
+    """
+    try:
+        return json.loads(config.read_bytes())["worker"]["enabled"] is False
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def measure(options: dict[str, str]) -> int:
     """Have a modality measured; the exit code, everything said already.
 
