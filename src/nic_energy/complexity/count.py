@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from nic_energy.codecs.networks import build
 from nic_energy.complexity.hooks import LayerCount, count_layers, count_parameters
 from nic_energy.complexity.operators import OperatorCount, count_operators
 from nic_energy.complexity.second_layer import up_to_second
+from nic_energy.complexity.shapes import built_without_weights, shapes_only
 from nic_energy.complexity.transforms import NAMES, is_divided, transform_of
 from nic_energy.config import Network
 
@@ -31,7 +34,8 @@ def count_all(networks: Mapping[str, Network]) -> tuple[list[Row], list[Row]]:
     """(summary rows, layer rows) of every network and quality.
 
     Qualities of one architecture are counted once. Counts do not depend on weights, nor on the
-    image's size as long as it is a multiple of the padding.
+    image's size as long as it is a multiple of the padding: CompressAI's networks are counted on
+    shapes alone.
     """
     summary: list[Row] = []
     layers: list[Row] = []
@@ -74,8 +78,16 @@ def _architecture(network: Network, quality: int) -> Any:
 
 
 def _count(network: Network, quality: int) -> Counted:
-    module = build(network, quality, seed=0)
     side = -(-64 // network.pad_multiple) * network.pad_multiple
+    if network.factory != "compressai":
+        # What a user's own module does with its numbers is not known.
+        return _counted(build(network, quality, seed=0), side)
+    module = built_without_weights(lambda: build(network, quality, seed=0))
+    with shapes_only():
+        return _counted(module, side)
+
+
+def _counted(module: nn.Module, side: int) -> Counted:
     return Counted(
         count_parameters(module),
         count_layers(module, side, side),

@@ -40,7 +40,8 @@ def count_layers(module: nn.Module, height: int, width: int) -> list[LayerCount]
     """Count one forward pass on an image of zeros, in order of execution.
 
     Args:
-        module: a network in evaluation mode on the CPU; takes shape (1, 3, height, width).
+        module: a network in evaluation mode on the CPU, or one without weights under
+            `shapes_only`; takes shape (1, 3, height, width).
     """
     records: list[LayerCount] = []
     handles = [
@@ -49,7 +50,8 @@ def count_layers(module: nn.Module, height: int, width: int) -> list[LayerCount]
         if (counter := _counter(layer)) is not None
     ]
     try:
-        with torch.inference_mode():
+        # Inference mode would forbid a masked convolution to set its weights without numbers.
+        with torch.no_grad():
             module(torch.zeros(1, 3, height, width))
     finally:
         for handle in handles:

@@ -42,7 +42,8 @@ def count_operators(module: nn.Module, height: int, width: int) -> OperatorCount
     """Count one forward pass on an image of zeros.
 
     Args:
-        module: a network in evaluation mode on the CPU; takes shape (1, 3, height, width).
+        module: a network in evaluation mode on the CPU, or one without weights under
+            `shapes_only`; takes shape (1, 3, height, width).
     """
     ran: set[str] = set()
     handles = [
@@ -80,7 +81,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls = 0
         self.activation_bytes = 0
-        # Held, so that no other tensor gets the address of one that is gone.
+        # Held, so that no other storage gets the address of one that is gone.
         self._activations = {_address(image): image.untyped_storage()}
 
     def __torch_dispatch__(
@@ -124,4 +125,5 @@ def _tensors(tree: Any) -> Iterator[Tensor]:
 
 
 def _address(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
+    """Of the storage itself: that of its memory is 0 where a tensor has a shape only."""
+    return int(tensor.untyped_storage()._cdata)
