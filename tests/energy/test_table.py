@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from nic_energy.config import project_root, read_networks
+from nic_energy.energy import table_checks
 from nic_energy.energy.build import EnergyTables
 from nic_energy.energy.table import from_table
 from nic_energy.energy.table_checks import ranges
@@ -173,3 +174,21 @@ def test_what_the_table_brings_beyond_the_contract_stays(tmp_path: Path) -> None
     row = read(path).energy.iloc[0]
     assert (row["expanded_uncertainty_j"], row["colour"]) == (0.1, "blue")
     assert isinstance(read(path).estimators, pd.DataFrame) and read(path).estimators.empty
+
+
+def test_modalities_whose_keys_share_a_hash_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(table_checks, "hash", lambda key: 1, raising=False)
+    rows = [{"part": "chain", "network": "a", "quality": q, "image": "x"} for q in (1, 2, 3, 2)]
+    first = table_checks._First(pd.DataFrame(rows))
+    assert [first.like(number, row) for number, row in enumerate(rows)] == [0, 1, 2, 1]
+
+
+def test_a_table_of_many_blocks_is_checked_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_checks, "BLOCK", 2)
+    lines = [FINE.replace(",a,", f",image{n},") for n in range(5)]
+    said = complaint(write(tmp_path, *lines, lines[0]))
+    assert "line 7: the modality stands there already (as in line 2)" in said

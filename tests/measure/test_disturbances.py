@@ -242,3 +242,20 @@ def test_a_spike_is_seen_by_the_counter(tmp_path: Path, clean: Campaign) -> None
     one, two = by_estimator(found)["energy_j"], by_estimator(clean)["energy_j"]
     assert one["counter"] == pytest.approx(two["counter"])
     assert one["trapezoid"] > 1.03 * two["trapezoid"]
+
+
+def test_a_row_whose_witnesses_disagree_is_as_uncertain_as_they_are_apart(
+    tmp_path: Path, clean: Campaign
+) -> None:
+    """A sensor that shows too much all through a modality scatters no window."""
+    found = quick(tmp_path, {"kind": "spike", "at_s": 10, "value": 12})
+    row, undisturbed = (each.tables().energy.iloc[0] for each in (found, clean))
+    off_j = row["energy_j"] - undisturbed["energy_j"]
+    apart_j = row["energy_j"] - by_estimator(found)["energy_j"]["counter"]
+    assert off_j > 0.05 * undisturbed["energy_j"]
+    assert row["u_disagreement_j"] == pytest.approx(apart_j / np.sqrt(3))
+    assert row["dominating_uncertainty"] == "disagreement"
+    assert off_j < row["expanded_uncertainty_j"]
+    assert undisturbed["u_disagreement_j"] == 0
+    counted = by_estimator(found).loc["counter"]
+    assert counted["u_disagreement_j"] == pytest.approx(apart_j / np.sqrt(3))

@@ -259,11 +259,11 @@ def test_who_waits_for_the_device_has_not_opened_it(
     def opened(*_: Any, **__: Any) -> FakeBackend:
         raise AssertionError("opened before the lock was held")
 
-    def busy(uuid: str) -> Any:
+    def busy(uuid: str, timeout_s: float) -> Any:
         raise DeviceError(f"device {uuid}: another measurement has held it")
 
     monkeypatch.setattr(workshop_module, "open_backend", opened)
-    monkeypatch.setattr("nic_energy.measure.modality.device_lock", busy)
+    monkeypatch.setattr("nic_energy.measure.neighbours.device_lock", busy)
     with pytest.raises(DeviceError, match="TEST-1: another measurement has held it"):
         measure_modality(request(tmp_path))
 

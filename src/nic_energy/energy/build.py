@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from nic_energy import tables
-from nic_energy.config.settings import differences
+from nic_energy.energy.anchors import anchor_drift, session_flag, windows_at
 from nic_energy.energy.estimates import (
     Calibration,
     Estimate,
@@ -23,9 +23,11 @@ from nic_energy.energy.estimates import (
     evaluate,
     power_field_of,
 )
+from nic_energy.energy.guard import Guard
 from nic_energy.energy.idle import IdlePower, idle_power
 from nic_energy.energy.rows import (
     CampaignFindings,
+    anchor_row,
     energy_row,
     estimator_rows,
     head,
@@ -52,13 +54,17 @@ CHUNK = 20
 
 @dataclass(frozen=True)
 class EnergyTables:
-    """energy.csv, energy_estimators.csv, missing.csv, idle.csv and diagnostics.csv."""
+    """energy.csv, energy_estimators.csv, missing.csv, idle.csv, diagnostics.csv, anchors.csv and
+    anchor_drift.csv.
+    """
 
     energy: pd.DataFrame
     estimators: pd.DataFrame
     missing: pd.DataFrame
     idle: pd.DataFrame
     diagnostics: pd.DataFrame
+    anchors: pd.DataFrame
+    anchor_drift: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ def build_energy(
     analysis: Analysis,
     missing: Iterable[Mapping[str, Any]] = (),
     workers: int = 1,
+    anchors: Sequence[Path] = (),
 ) -> EnergyTables:
     """Compute every row, Eq. (1).
 
@@ -101,6 +108,7 @@ def build_energy(
         expected_settings: `Config.settings()`; a trace with others is refused.
         missing: rows of missing.csv.
         workers: processes that may read traces at once.
+        anchors: attempts at the anchor; those that do not go with the traces are passed over.
 
     Raises:
         MismatchError: traces that must not be mixed, or an estimator or an idle that a trace
@@ -117,10 +125,18 @@ def build_energy(
         flags = row_flags(each, chosen, campaign, cold)
         rows.append(energy_row(each, chosen, campaign, flags))
         long.extend(estimator_rows(each, campaign))
-    if len({row["session"] for row in rows}) > 1:
-        for row in rows:
-            row["flags"].add("session_differs")
+    repeats: list[dict[str, Any]] = []
+    if cold is not None:
+        guard = Guard(expected_settings, traces[0], found[0].meta)
+        repeats = sorted(
+            _repeats(anchors, guard, cold, analysis, campaign), key=lambda r: r["unix_time_s"]
+        )
+    drift = (
+        anchor_drift(repeats, expected_settings["protocol"]["relative_width"]) if repeats else []
+    )
+    flags_of = session_flag(drift, _sessions(rows))
     for row in rows:
+        row["flags"] |= {flags_of[row["session"]]} if flags_of else set()
         row["flags"] = tables.join_flags(row["flags"])
     return EnergyTables(
         tables.frame(rows, tables.ENERGY_COLUMNS),
@@ -128,7 +144,35 @@ def build_energy(
         tables.frame(missing, tables.MISSING_COLUMNS),
         tables.frame(_idle_rows(cold, found, idles), tables.IDLE_COLUMNS),
         tables.frame(_diagnostics(found, campaign), tables.DIAGNOSTIC_COLUMNS),
+        tables.frame(repeats, tables.ANCHOR_COLUMNS),
+        tables.frame(drift, tables.ANCHOR_DRIFT_COLUMNS),
     )
+
+
+def _sessions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The sessions of the rows, the earliest first."""
+    return list(dict.fromkeys(r["session"] for r in sorted(rows, key=lambda r: r["created_utc"])))
+
+
+def _repeats(
+    paths: Sequence[Path],
+    guard: Guard,
+    cold: IdlePower,
+    analysis: Analysis,
+    campaign: CampaignFindings,
+) -> Iterator[dict[str, Any]]:
+    """Rows of anchors.csv."""
+    for path in paths:
+        try:
+            result = _evaluate_one(guard, cold, analysis, path)
+            if isinstance(result, str):
+                raise MismatchError(result)
+            chosen = _chosen(path, result[0], analysis)
+        except MismatchError as reason:
+            log.warning("anchor passed over: %s", reason)
+            continue
+        flags = row_flags(result[0], chosen, campaign, cold)
+        yield anchor_row(result[0], chosen, campaign, flags, windows_at(read_trace(path)))
 
 
 def _evaluate_all(
@@ -140,7 +184,7 @@ def _evaluate_all(
 ) -> tuple[list[Evaluated], list[Sequence[IdlePower]]]:
     if not traces:
         return [], []
-    guard = _Guard(expected_settings, *_first_readable(traces))
+    guard = Guard(expected_settings, *_first_readable(traces))
     found: list[Evaluated] = []
     idles: list[Sequence[IdlePower]] = []
     unreadable: list[str] = []
@@ -179,7 +223,7 @@ OWN_IDLES: tuple[IdleKind, ...] = ("context", "paired")
 
 
 def _evaluate_one(
-    guard: "_Guard", cold: IdlePower | None, analysis: Analysis, path: Path
+    guard: Guard, cold: IdlePower | None, analysis: Analysis, path: Path
 ) -> tuple[Evaluated, Sequence[IdlePower]] | str:
     """A trace evaluated, and the idle powers that it holds itself; what is wrong with the file if
     it cannot be read.
@@ -232,8 +276,13 @@ def _chosen(path: Path, found: Evaluated, analysis: Analysis) -> Estimate:
 
 
 def _findings(found: Sequence[Evaluated], calibration: Calibration | None) -> CampaignFindings:
+    """What all modalities tell of each. Those whose witnesses disagree are left out while they are
+    the fewer: a sensor that was wrong for a while would make all other rows as uncertain.
+    """
+    sound = [each for each in found if not each.disagrees]
+    told = sound if 2 * len(sound) > len(found) else found
     by_name = {
-        name: [(each, each.estimates[name]) for each in found if name in each.estimates]
+        name: [(each, each.estimates[name]) for each in told if name in each.estimates]
         for name in ESTIMATORS
     }
     return CampaignFindings(
@@ -327,37 +376,3 @@ def _idle_columns(idle: IdlePower, flags: Iterable[str]) -> Iterable[dict[str, A
             "session": idle.session,
             "flags": tables.join_flags(flags),
         }
-
-
-class _Guard:
-    """Refuses to mix what differs from the settings or from the first trace."""
-
-    def __init__(
-        self, expected_settings: Mapping[str, Any], first_path: Path, first: TraceMeta
-    ) -> None:
-        self._expected = expected_settings
-        self._first_path = first_path
-        self._first = first
-
-    def check(self, path: Path, meta: TraceMeta) -> None:
-        if meta.outcome != "accepted":
-            raise MismatchError(f"{path}: is a failed attempt ({meta.error}), not a measurement.")
-        differing = differences(self._expected, meta.settings)
-        if differing:
-            raise MismatchError(
-                f"{path}: was measured with other settings than the configuration: "
-                f"{', '.join(differing)}. Run again so that it is measured with these settings "
-                "(--forcerun measure where Snakemake does not see the change), or set the "
-                "configuration back."
-            )
-        other_path, other = self._first_path, self._first
-        for name, one, two in (
-            ("setup", meta.setup, other.setup),
-            ("source", meta.source, other.source),
-            ("device", meta.meter.device_uuid, other.meter.device_uuid),
-        ):
-            if one != two:
-                raise MismatchError(
-                    f"{path}: has the {name} {one}, but {other_path} has {two}; they are not "
-                    "mixed. Measure them under labels of their own (config key `setup`)."
-                )

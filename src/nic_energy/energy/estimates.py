@@ -73,6 +73,19 @@ class Evaluated:
     disagrees: bool
     events: frozenset[str] = frozenset()
 
+    def disagreement_j(self, estimator: EstimatorName) -> float | None:
+        """How far the mean energy lies from that of the other witness, the counter for estimators
+        of the power and `trapezoid` for the counter, in J: 0 where they agree within what both
+        can be wrong, None where there is no other witness.
+        """
+        other: EstimatorName = "trapezoid" if estimator == "counter" else "counter"
+        if estimator not in self.estimates or other not in self.estimates:
+            return None
+        if not self.disagrees:
+            return 0.0
+        one, two = self.estimates[estimator], self.estimates[other]
+        return abs(float(one.dynamic_j.mean() - two.dynamic_j.mean()))
+
 
 def modality_of(trace: Trace) -> Modality:
     """The modality of a trace.

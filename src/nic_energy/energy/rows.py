@@ -108,6 +108,7 @@ def budget_of(found: Evaluated, estimate: Estimate, campaign: CampaignFindings) 
             temperature_span_k=_span(found.temperatures_c),
             effect=campaign.temperature.get(estimate.estimator),
             gain_u_share=calibration.gain_u / calibration.gain if calibration else None,
+            disagreement_j=found.disagreement_j(estimate.estimator),
         )
     )
 
@@ -161,6 +162,7 @@ def uncertainties(found: Evaluated, estimate: Estimate, campaign: CampaignFindin
         "u_idle_j": budget.idle_j,
         "u_temperature_j": budget.temperature_j,
         "u_gain_j": budget.gain_j,
+        "u_disagreement_j": budget.disagreement_j,
         "u_combined_j": budget.budget.combined_standard_uncertainty,
         "effective_degrees_of_freedom": _finite(budget.budget.effective_degrees_of_freedom),
         "expanded_uncertainty_j": budget.budget.expanded_uncertainty(LEVEL),
@@ -175,6 +177,7 @@ UNCERTAINTY_COLUMNS = (
     "u_idle_j",
     "u_temperature_j",
     "u_gain_j",
+    "u_disagreement_j",
     "u_combined_j",
     "effective_degrees_of_freedom",
     "expanded_uncertainty_j",
@@ -239,6 +242,25 @@ def energy_row(
         "device_uuid": meta.meter.device_uuid,
         "driver": meta.meter.driver,
         "created_utc": meta.created_utc,
+    }
+
+
+def anchor_row(
+    found: Evaluated,
+    estimate: Estimate,
+    campaign: CampaignFindings,
+    flags: set[str],
+    unix_time_s: float,
+) -> Row:
+    """A row of anchors.csv; `u_repeat_j` leaves out what all repeats share."""
+    row = energy_row(found, estimate, campaign, flags)
+    parts = [row["u_repeatability_j"], row["u_edges_j"], row["u_temperature_j"]]
+    u_repeat = None if parts[0] is None else float(np.hypot.reduce([p or 0.0 for p in parts]))
+    return {
+        **{name: row.get(name) for name in tables.ANCHOR_COLUMNS},
+        "unix_time_s": unix_time_s,
+        "u_repeat_j": u_repeat,
+        "flags": tables.join_flags(flags),
     }
 
 

@@ -1,7 +1,8 @@
 """Energies that the user brings as a table."""
 
 import csv
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -46,16 +47,19 @@ def from_table(
     if "padded_pixels" in table:
         padded = table["padded_pixels"].fillna(padded).astype(int)
     table["padded_pixels"] = padded
+    table = tables.ordered(table, tables.ENERGY_COLUMNS)
     return EnergyTables(
-        tables.ordered(table, tables.ENERGY_COLUMNS),
+        table,
         tables.frame([], tables.ESTIMATOR_COLUMNS),
         tables.frame([], tables.MISSING_COLUMNS),
         tables.frame([], tables.IDLE_COLUMNS),
         tables.frame([], tables.DIAGNOSTIC_COLUMNS),
+        tables.frame([], tables.ANCHOR_COLUMNS),
+        tables.frame([], tables.ANCHOR_DRIFT_COLUMNS),
     )
 
 
-def read_table(path: Path) -> tuple[pd.DataFrame, list[int]]:
+def read_table(path: Path) -> tuple[pd.DataFrame, Sequence[int]]:
     """The table, and the line of the file that each of its rows ends on.
 
     Raises:
@@ -65,7 +69,12 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[int]]:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.reader(handle)
             head = next(reader, [])
-            cells = [(reader.line_num, len(row)) for row in reader if _filled(row)]
+            lines, long = array("q"), []
+            for row in reader:
+                if _filled(row):
+                    lines.append(reader.line_num)
+                    if len(row) > len(head):
+                        long.append(reader.line_num)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as a CSV table ({error}).") from error
     missing = [name for name in REQUIRED if name not in head]
@@ -77,13 +86,12 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[int]]:
     repeated = sorted({name for name in head if head.count(name) > 1})
     if repeated:
         raise InputError(f"{path}: column(s) there more than once: {', '.join(repeated)}.")
-    long = [line for line, count in cells if count > len(head)]
     if long:
         places = ", ".join(map(str, long))
         raise InputError(f"{path}: more cells than the header in line(s) {places}.")
-    if not cells:
+    if not lines:
         raise InputError(f"{path}: holds no rows.")
-    return tables.read_csv(path, REQUIRED), [line for line, _ in cells]
+    return tables.read_csv(path, REQUIRED), lines
 
 
 def _filled(row: list[str]) -> bool:

@@ -19,6 +19,11 @@ from nic_energy.vocabulary import SOURCE_NOTES, Part
 KEY = ["part", "network", "quality", "image"]
 NUMBERS = ("quality", "width", "height", "energy_j")
 WHOLE = ("quality", "width", "height")
+CHECKED = (
+    *KEY, "width", "height", "energy_j", "source", "level", "pixels", "padded_pixels", "flags",
+    "duration_s",
+)  # fmt: skip
+BLOCK = 10_000
 
 LEAST_J_PER_MAC, MOST_J_PER_MAC = 0.3e-12, 20e-9
 MOST_OFFSET_J = 20.0
@@ -46,13 +51,13 @@ def problems_of(
         lines: the line of the file that each row stands on.
     """
     found: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    first: dict[tuple[Any, ...], int] = {}
+    first = _First(table)
     sizes: dict[Any, tuple[Any, Any, int]] = {}
-    for line, row in zip(lines, table.to_dict("records"), strict=True):
+    for number, (line, row) in enumerate(zip(lines, _rows(table), strict=True)):
         problems = list(_of_row(row, networks, macs))
-        key = tuple(_plain(row[name]) for name in KEY)
-        if first.setdefault(key, line) != line:
-            problems.append(("the modality stands there already", f"as in line {first[key]}"))
+        earlier = first.like(number, row)
+        if earlier != number:
+            problems.append(("the modality stands there already", f"as in line {lines[earlier]}"))
         size = sizes.setdefault(_plain(row["image"]), (row["width"], row["height"], line))
         if _given(row["image"]) and size[:2] != (row["width"], row["height"]):
             problems.append(("the image has another size before", f"{row['image']}: {size[0]} x "
@@ -60,6 +65,37 @@ def problems_of(
         for what, value in problems:
             found[what].append((line, value))
     return [_sentence(what, places) for what, places in found.items()]
+
+
+def _rows(table: pd.DataFrame) -> Iterator[Row]:
+    """The rows as mappings; some at a time, since they take far more memory than the table."""
+    needed = table[[name for name in CHECKED if name in table.columns]]
+    for first in range(0, len(needed), BLOCK):
+        yield from needed.iloc[first : first + BLOCK].to_dict("records")
+
+
+class _First:
+    """The first row of every modality. Only the hash of its key is held: the keys themselves would
+    take more memory than the table.
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self._keys = table[KEY]
+        self._rows: dict[int, int] = {}
+
+    def like(self, number: int, row: Row) -> int:
+        """The first row of this row's modality, which may be the row itself."""
+        key = self._key(row)
+        place = hash(key)
+        while True:
+            earlier = self._rows.setdefault(place, number)
+            if earlier == number or self._key(self._keys.iloc[earlier]) == key:
+                return earlier
+            place += 1  # another key with the same hash
+
+    @staticmethod
+    def _key(row: Any) -> tuple[Any, ...]:
+        return tuple(_plain(row[name]) for name in KEY)
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,9 @@ Components, each a standard uncertainty in J of the energy of one execution:
 - `idle` (type A): of the idle power that was subtracted, times the time of an execution. With
   the cold reference it is common to all rows of the campaign;
 - `temperature`: how far the windows' temperatures lie apart, times what a kelvin changes;
-- `gain` (type B): of the calibration, where there is one. Common to all rows too.
+- `gain` (type B): of the calibration, where there is one. Common to all rows too;
+- `disagreement` (type B): where counter and integrated power differ by more than both can be
+  wrong, one of them is, and nobody knows which: the truth lies anywhere within their distance.
 """
 
 import math
@@ -143,6 +145,7 @@ class RowBudget:
     idle_j: float | None
     temperature_j: float | None
     gain_j: float | None
+    disagreement_j: float | None
     idle_degrees_of_freedom: float
     budget: Budget
 
@@ -155,6 +158,7 @@ class RowBudget:
             "idle": self.idle_j or 0.0,
             "temperature": self.temperature_j or 0.0,
             "gain": self.gain_j or 0.0,
+            "disagreement": self.disagreement_j or 0.0,
         }
         return max(parts, key=lambda name: parts[name])
 
@@ -166,7 +170,8 @@ class Inputs:
     `mean_j` and `std_j` over `count` windows, `std_j` moderated and with its degrees of freedom;
     `inflation` and `trend_share` of the campaign's pooled tests; `edge_window_j` typical for one
     window, `edge_common_j` shared by all; `idle_u_w` with its degrees of freedom;
-    `temperature_span_k` between the coldest and hottest window.
+    `temperature_span_k` between the coldest and hottest window; `disagreement_j` between the
+    counter and the integrated power, 0 where they agree.
     """
 
     mean_j: float
@@ -183,6 +188,7 @@ class Inputs:
     temperature_span_k: float | None
     effect: TemperatureEffect | None
     gain_u_share: float | None
+    disagreement_j: float | None = None
 
 
 def row_budget(inputs: Inputs) -> RowBudget | None:
@@ -196,6 +202,8 @@ def row_budget(inputs: Inputs) -> RowBudget | None:
     idle = None if inputs.idle_u_w is None else inputs.idle_u_w * inputs.duration_s
     temperature = _temperature(inputs)
     gain = None if inputs.gain_u_share is None else abs(inputs.mean_j) * inputs.gain_u_share
+    apart = inputs.disagreement_j
+    disagreement = None if apart is None else apart / math.sqrt(3)
     components = [
         Component("windows", scatter, inputs.std_degrees_of_freedom),
         Component("drift", drift),
@@ -203,6 +211,7 @@ def row_budget(inputs: Inputs) -> RowBudget | None:
         Component("idle", idle or 0.0, inputs.idle_degrees_of_freedom),
         Component("temperature", temperature or 0.0),
         Component("gain", gain or 0.0),
+        Component("disagreement", disagreement or 0.0),
     ]
     return RowBudget(
         repeatability,
@@ -210,6 +219,7 @@ def row_budget(inputs: Inputs) -> RowBudget | None:
         idle,
         temperature,
         gain,
+        disagreement,
         inputs.idle_degrees_of_freedom,
         Budget(components),
     )

@@ -1,6 +1,7 @@
 """The device of the configuration, made ready for the protocol."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ class TorchBackend:
 
     def _find_uuid(self, cold: bool) -> str | None:
         device = self._settings["device"]
-        if not device.startswith("cuda"):
+        if device == "cpu":
             return None
         if cold:
             from nic_energy.codecs.identity import cuda_uuid
@@ -67,7 +68,8 @@ class TorchBackend:
 
         if self.networks is None:
             self.networks = Networks(self._budget_bytes)
-        load, image, run, original = put_on_device(**vars(request), networks=self.networks)
+        here = replace(request, settings={**request.settings, "device": self._torch_device()})
+        load, image, run, original = put_on_device(**vars(here), networks=self.networks)
         multiple = request.network.pad_multiple
         return LoadedModality(load, image, run, lambda: quality_of(load, original, multiple))
 
@@ -76,15 +78,25 @@ class TorchBackend:
         from nic_energy.codecs.execution import configure
         from nic_energy.measure.burning import Burn
 
-        configure(self._settings["deterministic"], "fp32", self._settings["device"])
-        return Burn(self._settings["device"])
+        device = self._torch_device()
+        configure(self._settings["deterministic"], "fp32", device)
+        return Burn(device)
 
     def run_settings(self) -> dict[str, Any]:
         """The run settings as PyTorch takes them; imports it, so only once idle is recorded."""
         from nic_energy.codecs.execution import configure
 
         settings = self._settings
-        return configure(settings["deterministic"], settings["precision"], settings["device"])
+        return configure(settings["deterministic"], settings["precision"], self._torch_device())
+
+    def _torch_device(self) -> str:
+        """The device as PyTorch names it: a GPU that is named by its UUID has an index too."""
+        device = str(self._settings["device"])
+        if not device.startswith("GPU-"):
+            return device
+        from nic_energy.codecs.identity import cuda_index
+
+        return f"cuda:{cuda_index(device)}"
 
     def close(self) -> None:
         """Nothing outlives the process."""

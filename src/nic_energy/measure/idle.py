@@ -16,7 +16,7 @@ from nic_energy.interrupts import allowed, held
 from nic_energy.measure.backends import open_backend
 from nic_energy.measure.device import Backend, RunningSampler, stopped
 from nic_energy.measure.environment import describe, session_of
-from nic_energy.measure.lock import device_lock
+from nic_energy.measure.neighbours import Machine, measuring
 from nic_energy.protocol.idle import record_idle
 from nic_energy.session import utc_now
 from nic_energy.store import Attempt, Identity, RawStore
@@ -40,6 +40,7 @@ class IdleRequest:
     output: Path
     environment: Path
     fresh: bool = False
+    neighbours: str = "wait"
 
 
 def measure_idle(request: IdleRequest) -> TraceMeta:
@@ -106,6 +107,7 @@ class _Record:
     intervals: tuple[Interval, ...] = ()
     settled: bool = False
     flags: tuple[str, ...] = ()
+    neighbours: tuple[str, ...] = ()
     error: BaseException | None = None
     sampler: dict[str, Any] = field(default_factory=dict)
 
@@ -128,8 +130,15 @@ class _Record:
             intervals=self.intervals,
             idle_kind="cold",
             sampler=self.sampler,
-            run={"settled": self.settled, "sampling_hz": self.hz},
-            flags=() if self.settled or error else ("idle_not_settled",),
+            run={
+                "settled": self.settled,
+                "sampling_hz": self.hz,
+                **({"neighbours": list(self.neighbours)} if self.neighbours else {}),
+            },
+            flags=(
+                *(() if self.settled or error else ("idle_not_settled",)),
+                *(("idle_neighbour_measured",) if self.neighbours else ()),
+            ),
             error=error,
         )
         return Trace(samples_table(self.samples), meta)
@@ -156,8 +165,13 @@ def _find_or_record(
         if found is None:
             try:
                 clear_device(meter.device_uuid)
-                with allowed(), device_lock(meter.device_uuid):
+                machine = Machine.of(request.settings["device"], request.setup_folder.parent)
+                with (
+                    allowed(),
+                    measuring(meter.device_uuid, machine, request.neighbours) as beside,
+                ):
                     _record(request, backend, sampler, record)
+                record.neighbours = tuple(sorted(beside.seen))
             except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - raised once kept
                 record.error = error
     finally:

@@ -23,7 +23,7 @@ from nic_energy.interrupts import allowed, held
 from nic_energy.measure import reference
 from nic_energy.measure.device import Backend, LoadRequest, stopped
 from nic_energy.measure.environment import package_versions, session_of
-from nic_energy.measure.lock import device_lock
+from nic_energy.measure.neighbours import Beside, Machine, measuring
 from nic_energy.measure.passport import known_sensor
 from nic_energy.measure.workshop import Workshop
 from nic_energy.protocol.bench import Bench
@@ -62,6 +62,7 @@ class MeasureRequest:
     path of the contract; `fresh` measures even where an equal accepted attempt lies in the raw
     store. `passport` is the sensor's, None to go by what is documented. `idle_kind` is what will
     be subtracted: a warm worker records idle with the network resident only where it is that.
+    `neighbours` is what to do while another device of the machine is being measured.
     """
 
     setup: str
@@ -79,6 +80,7 @@ class MeasureRequest:
     fresh: bool = False
     passport: Path | None = None
     idle_kind: str = "cold"
+    neighbours: str = "wait"
 
     @property
     def key(self) -> str:
@@ -188,6 +190,7 @@ class _Attempt:
         self.sensor = known_sensor(request.passport)
         self.settings = self.sensor.settings(request.settings)
         self.bench: Bench | None = None
+        self.beside: Beside | None = None
         self.meta = TraceMeta(
             kind="modality",
             outcome="failed",
@@ -215,7 +218,14 @@ class _Attempt:
         """Run the protocol; an error ends it and is handed back with what was measured."""
         error: BaseException | None = None
         try:
-            with allowed(), device_lock(self.idle.meter.device_uuid):
+            with (
+                allowed(),
+                measuring(
+                    self.idle.meter.device_uuid,
+                    Machine.of(self.settings["device"], self.request.setup_folder.parent),
+                    self.request.neighbours,
+                ) as self.beside,
+            ):
                 self._measure(report)
         except RepetitionError as failure:
             self.meta = replace(self.meta, windows=failure.windows)
@@ -229,6 +239,12 @@ class _Attempt:
                 self.meta,
                 source=self.meta.source or self.idle.source,
                 error=f"{type(error).__name__}: {error}",
+            )
+        if self.beside is not None and self.beside.seen:
+            self.meta = replace(
+                self.meta,
+                flags=(*self.meta.flags, *self.beside.flags),
+                run={**self.meta.run, "neighbours": sorted(self.beside.seen)},
             )
         samples = self.bench.history if self.bench else []
         return _Ended(Trace(samples_table(samples), self.meta), error)
@@ -244,6 +260,7 @@ class _Attempt:
     def _measure(self, report: Callable[[Progress], None]) -> None:
         backend = self.workshop.open(self.settings, self.request.setup_folder)
         try:
+            reference.require_same_uuid(self.request.idle, self.idle, backend.device_uuid())
             self._measure_on(backend, report)
         finally:
             backend.close()
@@ -368,6 +385,8 @@ class _Attempt:
     def _keep(self, progress: Progress, report: Callable[[Progress], None]) -> None:
         """A finished window stays in the attempt, whatever comes after it."""
         self.meta = replace(self.meta, windows=(*self.meta.windows, progress.window))
+        if self.beside is not None:
+            self.beside.look()
         report(progress)
 
     def _rest(self, bench: Bench, kind: str, field: PowerField) -> tuple[Interval, ...]:

@@ -17,7 +17,7 @@ from nic_energy.interrupts import allowed, held
 from nic_energy.measure.backends import open_backend
 from nic_energy.measure.device import Backend, stopped
 from nic_energy.measure.environment import session_of
-from nic_energy.measure.lock import device_lock
+from nic_energy.measure.neighbours import Machine, measuring
 from nic_energy.protocol.bench import Bench
 from nic_energy.protocol.passport import WaveRule, record_wave
 from nic_energy.protocol.repetitions import time_execution
@@ -48,6 +48,7 @@ class PassportRequest:
     run_settings: Mapping[str, Any]
     output: Path
     fresh: bool = False
+    neighbours: str = "wait"
 
 
 def measure_passport(request: PassportRequest) -> Passport:
@@ -71,12 +72,14 @@ def measure_passport(request: PassportRequest) -> Passport:
     with contextlib.ExitStack() as stack:
         # A context of a process that only waits would disturb the one that measures.
         bound = store.bound()
+        machine = Machine.of(settings["device"], request.setup_folder.parent)
         if bound is not None:
-            stack.enter_context(device_lock(bound.device_uuid))
+            stack.enter_context(measuring(bound.device_uuid, machine, request.neighbours))
         backend = open_backend({**request.run_settings, **fast}, request.setup_folder)
         stack.callback(backend.close)
         if bound is None:
-            stack.enter_context(device_lock(backend.device_uuid() or request.setup))
+            uuid = backend.device_uuid() or request.setup
+            stack.enter_context(measuring(uuid, machine, request.neighbours))
         with held():
             attempt = _attempt(request, store, identity, backend)
     trace = read_trace(attempt)

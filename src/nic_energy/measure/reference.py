@@ -9,6 +9,27 @@ from nic_energy.protocol.bench import Bench
 from nic_energy.traces import MeterInfo, PowerField, TraceMeta, read_trace
 
 
+def require_same_uuid(path: Path, idle: TraceMeta, uuid: str | None) -> None:
+    """Refuse a device that is not the idle reference's before anything is loaded on it.
+
+    A scheduler may hand out another GPU of the machine than the set-up's.
+
+    Args:
+        path: file of the idle reference, for the message.
+        uuid: of the device; None where it is not known before the meter is opened.
+
+    Raises:
+        MismatchError: it is another one.
+    """
+    if uuid is not None and uuid != idle.meter.device_uuid:
+        raise MismatchError(
+            f"{path}: the idle reference is that of {idle.meter.device_name} "
+            f"({idle.meter.device_uuid}), but the device here is {uuid}. A set-up is one device: "
+            f"name it (device: {idle.meter.device_uuid}) and have the scheduler give its node and "
+            "all GPUs of that, or use another `setup` label."
+        )
+
+
 def require_same_device(path: Path, idle: TraceMeta, meter: MeterInfo) -> None:
     """Refuse a device that is not the idle reference's.
 

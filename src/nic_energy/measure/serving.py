@@ -10,7 +10,8 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ from nic_energy.errors import (
 )
 from nic_energy.measure.modality import MeasureRequest, Outcome, measure_modality
 from nic_energy.measure.warm import WarmWorkshop
+from nic_energy.measure.workshop import Workshop
 from nic_energy.protocol.repetitions import Progress
 from nic_energy.session import utc_now
 from nic_energy.worker.registry import Address, Status, clear_device, forget, write_status
@@ -80,6 +82,16 @@ class Desk(Protocol):
 
     def finished(self, request: MeasureRequest, outcome: Outcome, seconds: float) -> str:
         """A modality is done, its trace not yet linked."""
+        ...
+
+    def after(
+        self,
+        request: MeasureRequest,
+        outcome: Outcome,
+        report: Callable[[MeasureRequest, Progress], None],
+        workshop: Workshop,
+    ) -> None:
+        """What is due after a modality: the anchor."""
         ...
 
 
@@ -173,6 +185,7 @@ class Worker:
             began = time.monotonic()
             outcome = self._attempt(request, connection)
             text = self._desk.finished(request, outcome, time.monotonic() - began)
+            self._desk.after(request, outcome, partial(self._report, connection), self._workshop)
         except NicEnergyError as error:
             self._workshop.failed()
             send(connection, _error(error, error.exit_code))
@@ -193,16 +206,22 @@ class Worker:
                 self._say(None)
 
     def _attempt(self, request: MeasureRequest, connection: Connection) -> Outcome:
-        def report(progress: Progress) -> None:
-            text = self._desk.window(request, progress)
-            try:
-                send(connection, {"kind": "progress", "text": text})
-            except WorkerGoneError as gone:
-                raise ClientGoneError(
-                    "the client that asked went away; run again to go on where it stopped."
-                ) from gone
-
+        report = partial(self._report, connection, request)
         return measure_modality(request, report, self._workshop, publish=False)
+
+    def _report(self, connection: Connection, request: MeasureRequest, progress: Progress) -> None:
+        """Tell the client of a window.
+
+        Raises:
+            ClientGoneError: nobody waits any more.
+        """
+        text = self._desk.window(request, progress)
+        try:
+            send(connection, {"kind": "progress", "text": text})
+        except WorkerGoneError as gone:
+            raise ClientGoneError(
+                "the client that asked went away; run again to go on where it stopped."
+            ) from gone
 
     def _checked(self, message: Mapping[str, Any]) -> dict[str, str]:
         """The options of a valid request.

@@ -8,6 +8,7 @@ from nic_energy.campaign import keys, measuring_order
 from nic_energy.config import Config
 from nic_energy.config.settings import is_open
 from nic_energy.errors import ConfigError
+from nic_energy.measure.anchor import anchor_after
 from nic_energy.measure.idle import IdleRequest, measure_idle
 from nic_energy.measure.modality import MeasureRequest, measure_modality
 from nic_energy.measure.passport import PassportRequest, measure_passport
@@ -50,6 +51,7 @@ def simulate_campaign(
             config.settings(),
             idle,
             folder / "reference" / "environment.json",
+            neighbours=config.document["neighbours"],
         )
     )
     sensor = None
@@ -57,27 +59,32 @@ def simulate_campaign(
         sensor = folder / "reference" / "passport.json"
         measure_passport(
             PassportRequest(
-                config.setup, folder, config.passport_settings(), config.settings(), sensor
+                config.setup,
+                folder,
+                config.passport_settings(),
+                config.settings(),
+                sensor,
+                neighbours=config.document["neighbours"],
             )
         )
     for part, network, quality, image in measuring_order(config, list(images)):
-        measure_modality(
-            MeasureRequest(
-                setup=config.setup,
-                setup_folder=folder,
-                part=part,
-                network=config.networks[network],
-                quality=quality,
-                image=image,
-                image_path=images[image],
-                settings=config.settings(),
-                power_field=config.document["power_field"],
-                idle=idle,
-                output=_trace(folder, part, network, quality, image),
-                passport=sensor,
-            ),
-            workshop=workshop,
+        request = MeasureRequest(
+            setup=config.setup,
+            setup_folder=folder,
+            part=part,
+            network=config.networks[network],
+            quality=quality,
+            image=image,
+            image_path=images[image],
+            settings=config.settings(),
+            power_field=config.document["power_field"],
+            idle=idle,
+            output=_trace(folder, part, network, quality, image),
+            passport=sensor,
+            neighbours=config.document["neighbours"],
         )
+        outcome = measure_modality(request, workshop=workshop)
+        anchor_after(config, request, outcome, workshop=workshop)
     return [_trace(folder, *key) for key in keys(config, list(images))]
 
 

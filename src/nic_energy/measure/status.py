@@ -6,6 +6,7 @@ from it.
 """
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from nic_energy.session import utc_now
 from nic_energy.statistics.stopping import Decision
 
 FILE = "status.json"
+RECOUNT_S = 10.0
 PACE = 0.1
 """Weight of the newest modality in the pace from which the time left is foretold."""
 
@@ -130,27 +132,31 @@ class StatusFile:
             **_of(decision),
         )
 
-    def finished(
-        self, outcome: Outcome, seconds: float, about_to_be_linked: bool = False
-    ) -> CampaignStatus:
-        """A modality is done; one that was linked again says nothing of the pace.
-
-        Args:
-            about_to_be_linked: its trace is not in place yet, and counts all the same.
+    def finished(self, outcome: Outcome, seconds: float) -> CampaignStatus:
+        """A modality is done, its trace in place or about to be linked there; one that was linked
+        again says nothing of the pace.
         """
         pace = self._now.modality_s
         if not outcome.linked:
             pace = seconds if pace is None else pace + PACE * (seconds - pace)
-        self._count()
-        return self._write(
-            modality=None, modality_s=pace, done=self._now.done + about_to_be_linked, **_of(None)
-        )
+        if time.monotonic() - self._counted_s > RECOUNT_S:
+            self._count()
+        found = outcome.meta.modality
+        if found is not None:
+            self._done.add((found.part, found.network, found.quality, found.image.image))
+        return self._write(modality=None, modality_s=pace, done=len(self._done), **_of(None))
+
+    def rested(self) -> CampaignStatus:
+        """The anchor is done, which is none of the campaign's modalities."""
+        return self._write(modality=None, **_of(None))
 
     def _count(self) -> None:
+        """See which traces there are: thousands of files, so not after every modality."""
         images = indexed_images(self._config)
         all_keys = keys(self._config, images or [])
-        done = sum(trace_path(self._config.setup, *key).exists() for key in all_keys)
-        self._now = replace(self._now, done=done, total=len(all_keys))
+        self._done = {key for key in all_keys if trace_path(self._config.setup, *key).exists()}
+        self._counted_s = time.monotonic()
+        self._now = replace(self._now, done=len(self._done), total=len(all_keys))
 
     def _write(self, **changes: Any) -> CampaignStatus:
         self._now = replace(self._now, updated_utc=utc_now(), **changes)

@@ -1,0 +1,48 @@
+"""Which traces may stand in one table."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nic_energy.config.settings import differences
+from nic_energy.errors import MismatchError
+from nic_energy.traces import TraceMeta
+
+
+class Guard:
+    """Refuses to mix what differs from the settings or from the first trace."""
+
+    def __init__(
+        self, expected_settings: Mapping[str, Any], first_path: Path, first: TraceMeta
+    ) -> None:
+        self._expected = expected_settings
+        self._first_path = first_path
+        self._first = first
+
+    def check(self, path: Path, meta: TraceMeta) -> None:
+        """Compare a trace.
+
+        Raises:
+            MismatchError: it must not be mixed with the others; says why.
+        """
+        if meta.outcome != "accepted":
+            raise MismatchError(f"{path}: is a failed attempt ({meta.error}), not a measurement.")
+        differing = differences(self._expected, meta.settings)
+        if differing:
+            raise MismatchError(
+                f"{path}: was measured with other settings than the configuration: "
+                f"{', '.join(differing)}. Run again so that it is measured with these settings "
+                "(--forcerun measure where Snakemake does not see the change), or set the "
+                "configuration back."
+            )
+        other_path, other = self._first_path, self._first
+        for name, one, two in (
+            ("setup", meta.setup, other.setup),
+            ("source", meta.source, other.source),
+            ("device", meta.meter.device_uuid, other.meter.device_uuid),
+        ):
+            if one != two:
+                raise MismatchError(
+                    f"{path}: has the {name} {one}, but {other_path} has {two}; they are not "
+                    "mixed. Measure them under labels of their own (config key `setup`)."
+                )

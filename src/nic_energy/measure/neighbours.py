@@ -1,0 +1,135 @@
+"""Measurements on other devices of the same machine, whose power and air they share.
+
+Every measurement puts its name into Linux's abstract socket namespace, as the lock of a device does
+(`nic_energy.measure.lock`): `@nic-energy-at-{machine}-{alone|beside}-{uuid}`, gone with its
+process. Whoever begins reads in /proc/net/unix who is there, under a lock held for that moment.
+"""
+
+import contextlib
+import logging
+import re
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nic_energy.errors import DeviceError
+from nic_energy.files import digest_of
+from nic_energy.measure.lock import device_lock
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.5
+WAIT_S = 3600.0
+TABLE = Path("/proc/net/unix")
+REFUSE, ALLOW = "refuse", "allow"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What shares power and air, by a label of 8 hex digits."""
+
+    label: str
+
+    @classmethod
+    def of(cls, device: str, results: Path) -> "Machine":
+        """The machine of a device: this one; for virtual GPUs, that of a folder of results."""
+        return cls(digest_of(str(results.resolve()) if device == "virtual" else "real")[:8])
+
+
+@dataclass
+class Beside:
+    """Other devices that were being measured meanwhile, as far as was looked."""
+
+    own: str
+    machine: Machine
+    seen: set[str] = field(default_factory=set)
+
+    def look(self) -> None:
+        """See who is there now."""
+        self.seen |= {uuid for _, uuid in _present(self.machine) if uuid != self.own}
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What is to be said of the measurement."""
+        return ("neighbour_measured",) if self.seen else ()
+
+
+@contextlib.contextmanager
+def measuring(
+    uuid: str, machine: Machine, rule: str, timeout_s: float = WAIT_S
+) -> Iterator[Beside]:
+    """Hold the lock of a device and, unless the rule allows neighbours, have the machine alone.
+
+    One that wants the machine alone is left alone by those that would not mind.
+
+    Args:
+        rule: `wait`, `refuse` or `allow`: the configuration's `neighbours`.
+
+    Raises:
+        DeviceError: the device, or a neighbour, was busy for longer than `timeout_s`; with
+            `refuse`, a neighbour is.
+    """
+    with device_lock(uuid, timeout_s), _place(uuid, machine, rule, timeout_s):
+        beside = Beside(_spelled(uuid), machine)
+        beside.look()
+        yield beside
+        beside.look()
+
+
+def _place(uuid: str, machine: Machine, rule: str, timeout_s: float) -> socket.socket:
+    """A place on the machine, free again when the socket is closed."""
+    own = f"{'beside' if rule == ALLOW else 'alone'}-{_spelled(uuid)}"
+    end, said = time.monotonic() + timeout_s, False
+    while True:
+        with device_lock(f"gate-{machine.label}", timeout_s):
+            there = _present(machine)
+            against = [each for how, each in there if rule != ALLOW or how == "alone"]
+            if not against:
+                return _named(f"{_prefix(machine)}{own}")
+        who = ", ".join(sorted(against))
+        if rule == REFUSE or time.monotonic() > end:
+            since = "" if rule == REFUSE else f" since {timeout_s:.0f} s"
+            raise DeviceError(
+                f"device {uuid}: {who} is being measured on the same machine{since}, and "
+                "neighbours share power and air. Wait for it; or allow it with neighbours: allow, "
+                "and the rows will say so."
+            )
+        if not said:
+            log.info("waiting for the measurement on a neighbour, %s", who)
+            said = True
+        time.sleep(min(POLL_S, max(0.0, end - time.monotonic())))
+
+
+def _named(name: str) -> socket.socket:
+    place = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        place.bind(b"\0" + name.encode())
+    except OSError as error:
+        place.close()
+        raise DeviceError(
+            f"the place of the device on this machine cannot be taken ({error})."
+        ) from error
+    return place
+
+
+def _present(machine: Machine) -> list[tuple[str, str]]:
+    """(how, UUID) of the measurements on a machine."""
+    pattern = re.compile(rf" @{_prefix(machine)}(alone|beside)-(\S+)$", re.MULTILINE)
+    try:
+        return pattern.findall(TABLE.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise DeviceError(
+            f"{TABLE}: says who else measures, but cannot be read ({error.strerror})."
+        ) from error
+
+
+def _prefix(machine: Machine) -> str:
+    return f"nic-energy-at-{machine.label}-"
+
+
+def _spelled(uuid: str) -> str:
+    """A UUID as such a name can hold it: abstract names have at most 107 bytes."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", uuid)
+    return plain if len(plain) <= 60 else f"{plain[:43]}-{digest_of(uuid)}"
