@@ -15,7 +15,7 @@ from nic_energy.config.settings import differences, resolved
 from nic_energy.errors import StoreError
 from nic_energy.files import digest_of
 from nic_energy.store import modality_key
-from nic_energy.traces import read_meta
+from nic_energy.traces import TraceMeta, read_meta
 
 WARM_UP_S = 8.0
 """Starting a process, importing torch and loading a network, roughly."""
@@ -190,23 +190,28 @@ class State:
     """How the traces on disk stand to the configuration.
 
     `stale` counts the reasons why traces have to be measured again; `seconds` are what finished
-    modalities took, from their start to their file.
+    modalities took, from their start to their file; `left` are the modalities to measure and
+    `finished` the metadata of those that are done.
     """
 
     done: int
     missing: int
     stale: Mapping[str, int]
     seconds: tuple[float, ...]
+    left: tuple[tuple[str, str, int, str], ...] = ()
+    finished: tuple[TraceMeta, ...] = ()
 
 
 def state(config: Config, images: Sequence[str], code_fingerprint: str) -> State:
     """Compare every trace of the campaign with the configuration."""
     settings = config.settings()
-    done = missing = 0
+    missing = 0
     stale: Counter[str] = Counter()
-    seconds: list[float] = []
+    left: list[tuple[str, str, int, str]] = []
+    finished: list[TraceMeta] = []
     for key in keys(config, images):
         path = trace_path(config.setup, *key)
+        left.append(key)
         if not path.exists():
             missing += 1
             continue
@@ -221,9 +226,10 @@ def state(config: Config, images: Sequence[str], code_fingerprint: str) -> State
         if reason:
             stale[reason] += 1
         else:
-            done += 1
-            seconds.append(_seconds(meta.windows, meta.intervals))
-    return State(done, missing, dict(stale), tuple(seconds))
+            left.pop()
+            finished.append(meta)
+    seconds = tuple(_seconds(meta.windows, meta.intervals) for meta in finished)
+    return State(len(finished), missing, dict(stale), seconds, tuple(left), tuple(finished))
 
 
 def _seconds(windows: Sequence[Any], intervals: Sequence[Any]) -> float:

@@ -17,7 +17,9 @@ CONFIG = Path("config") / "config.yaml"
 
 @click.command("doctor")
 @click.argument("configs", nargs=-1, type=PATH)
-@click.option("--device", help="Judge for this device instead of the configuration's: cuda:N, cpu.")
+@click.option(
+    "--device", help="Judge for this device instead of the configuration's: cuda:N, GPU-…, cpu."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with all facts.")
 @click.option("--strict", is_flag=True, help="Warnings count as failures.")
 @click.option(

@@ -8,7 +8,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Before a campaign": {
         "doctor": "What this machine can measure, how well, and what to mend.",
         "check": "Whether configuration files are right.",
-        "plan": "How many modalities, what is stale, how long it takes.",
+        "plan": "How many modalities, what is stale, how long, how many joules.",
     },
     "Measure": {
         "measure": "One network on one image: one joule with its uncertainty.",
@@ -37,7 +37,11 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "doctor": ("doctor", "doctor config/config.yaml config/pilot.yaml", "doctor --json"),
     "check": ("check config/config.yaml mine.yaml",),
-    "plan": ("plan config/config.yaml", "plan config/config.yaml config/pilot.yaml"),
+    "plan": (
+        "plan config/config.yaml",
+        "plan config/config.yaml config/pilot.yaml",
+        "plan config/config.yaml --json",
+    ),
     "measure": (
         "measure photo.jpg --network mbt2018 --quality 4",
         "measure skimage:coffee.png --network mbt2018 --quality 4 --config config/demo.yaml --json",

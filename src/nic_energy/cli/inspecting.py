@@ -1,4 +1,4 @@
-"""Commands that look at a campaign and change nothing: `plan`, `show`, `check`."""
+"""Commands that look at a campaign and change nothing: `status`, `show`, `check`."""
 
 import contextlib
 import json
@@ -9,13 +9,12 @@ from typing import Any
 
 import click
 
-from nic_energy.cli.measuring import JsonObject
 from nic_energy.config import resolve
 
 PATH = click.Path(path_type=Path)
 
 
-def _read_configs(paths: Sequence[Path]) -> dict[str, Any]:
+def read_configs(paths: Sequence[Path]) -> dict[str, Any]:
     """config.yaml and overlays merged, the later one winning, as Snakemake does it."""
     from nic_energy.config.merge import read_merged
 
@@ -28,59 +27,10 @@ def check_command(configs: tuple[Path, ...]) -> None:
     """Check configuration files (the later one overlays the earlier)."""
     from nic_energy.external import layout_of
 
-    config = resolve(_read_configs(configs))
+    config = resolve(read_configs(configs))
     if config.document["external_meter"]:
         layout_of(config.document["external_meter"])
     click.echo(f"fine: {len(config.points)} network-quality pairs for set-up {config.setup}")
-
-
-@click.command("plan")
-@click.argument("configs", nargs=-1, type=PATH)
-@click.option("--config-json", type=JsonObject(), help="The merged configuration.")
-@click.option("--write", type=PATH, help="Write the merged configuration there.")
-def plan_command(
-    configs: tuple[Path, ...], config_json: dict[str, Any] | None, write: Path | None
-) -> None:
-    """Say how many modalities a campaign has, which are stale, and how long it takes."""
-    from nic_energy import fingerprint
-    from nic_energy.campaign import duration, estimate, expected_images, indexed_images, state
-    from nic_energy.files import write_json
-
-    document = _read_configs(configs) if config_json is None else config_json
-    config = resolve(document)
-    if write is not None:
-        write_json(write, document)
-    if config.document["energy_table"]:
-        click.echo(
-            f"Nothing is measured: the energies come from {config.document['energy_table']}."
-        )
-        return
-    images = indexed_images(config)
-    count = len(images) if images is not None else expected_images(config)
-    networks = {name for name, _ in config.points}
-    total = len(config.points) * len(config.parts) * count if count else None
-    click.echo(
-        f"Set-up {config.setup}: {len(config.points)} network-quality pairs of "
-        f"{len(networks)} network(s) x {count or 'an unknown number of'} images"
-        + (f" = {total} modalities." if total else ".")
-    )
-    each, left = estimate(config), total
-    if images is not None:
-        found = state(config, images, fingerprint.of_measurement(config.document["meter"]))
-        left = found.missing + sum(found.stale.values())
-        click.echo(f"{found.done} are measured, {found.missing} are missing.")
-        for reason, number in found.stale.items():
-            click.echo(f"STALE: {number} will be measured again: {reason}.")
-    if left:
-        least, most = left * each.modality_least_s, left * each.modality_most_s
-        protocol = config.protocol
-        click.echo(
-            f"About {duration(least)} for the {left} to measure when K = "
-            f"{protocol.min_repetitions} windows are enough, at most {duration(most)} at K = "
-            f"{protocol.max_repetitions}; windows of at least {protocol.min_duration_s:g} s "
-            f"(M executions), preheating apart"
-            f"{'; on the virtual clock' if config.document['device'] == 'virtual' else ''}."
-        )
 
 
 @click.command("status")

@@ -15,11 +15,11 @@ from nic_energy.cli.external import external_group
 from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import (
     check_command,
-    plan_command,
     show_command,
     status_command,
 )
 from nic_energy.cli.measuring import idle_command, measure_command, passport_command
+from nic_energy.cli.planning import plan_command
 from nic_energy.cli.predicting import predict_command
 from nic_energy.cli.transferring import transfer_command
 from nic_energy.cli.working import worker_group

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,7 @@ def idle_command(config_path: Path, digest: str | None, output: Path, environmen
             output,
             environment,
             config.document["remeasure"],
+            config.document["neighbours"],
         )
     )
     column, power_w = next(iter(meta.idle_power_w.items()))
@@ -117,6 +119,7 @@ def passport_command(config_path: Path, digest: str | None, output: Path) -> Non
             config.settings(),
             output,
             config.document["remeasure"],
+            config.document["neighbours"],
         )
     )
     _print_passport(passport)
@@ -239,6 +242,7 @@ def _options(names: set[str]) -> str:
 def _measure_modality(
     config_path: Path, worker: str | None, no_worker: bool, fresh: bool, options: dict[str, Any]
 ) -> None:
+    from nic_energy.measure.anchor import anchor_after
     from nic_energy.measure.modality import measure_modality
     from nic_energy.measure.status import StatusFile
     from nic_energy.worker.client import measure, switched_off
@@ -250,14 +254,17 @@ def _measure_modality(
     request = replace(request, fresh=request.fresh or fresh)
     status, began = StatusFile(config, request.setup_folder), time.monotonic()
 
-    def report(progress: "Progress") -> None:
+    def report(asked: "MeasureRequest", progress: "Progress") -> None:
         log_progress(progress)
-        status.window(request, progress)
+        status.window(asked, progress)
 
-    outcome = measure_modality(request, report=report)
+    outcome = measure_modality(request, report=partial(report, request))
     now = status.finished(outcome, time.monotonic() - began)
     click.echo(outcome_line(request, outcome))
     click.echo(f"  {now.line(duration)}")
+    if anchor_after(config, request, outcome, report) is not None:
+        status.rested()
+        click.echo("  the anchor was measured again")
 
 
 def request_of(
@@ -288,6 +295,7 @@ def request_of(
         weights_dir=Path(document["weights_dir"]) if document["weights_dir"] else None,
         fresh=document["remeasure"],
         idle_kind=config.protocol.idle_kind,
+        neighbours=document["neighbours"],
         **options,
     )
     return config, request

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,11 +67,10 @@ def lines(found: "Single") -> list[str]:
     said = [
         f"{row['network']} quality {row['quality']} ({row['level']}) on {row['image']} "
         f"({row['width']}x{row['height']}), {row['part']} on {row['device_name']}",
-        f"  energy       {row['energy_j']:.4g} J ± {row['expanded_uncertainty_j']:.2g} J "
-        f"an execution (95 %, mostly {row['dominating_uncertainty']}), idle subtracted",
+        f"  energy       {_energy(row)}",
         f"  source       {SOURCE_NOTES[row['source']]}, estimator {row['estimator']}",
         f"  windows      K = {row['repetitions']} of M = {row['executions']} executions of "
-        f"{row['duration_s']:.3g} s; {converged}: ± {row['ci_half_width_percent']:.2g} %",
+        f"{row['duration_s']:.3g} s; {converged}{_half_width(row)}",
         f"  idle         {row['idle_power_w']:.4g} W {row['idle_kind']}, {_idle(found)}",
     ]
     if row["bpp"] is not None and row["bpp"] == row["bpp"]:
@@ -86,6 +86,27 @@ def lines(found: "Single") -> list[str]:
     before = ", measured before: --fresh measures again" if found.linked else ""
     said.append(f"  trace        {found.attempt}{before}")
     return said
+
+
+def _energy(row: Mapping[str, Any]) -> str:
+    """The joules with what is known of their uncertainty: too few windows have none."""
+    if not _known(row["expanded_uncertainty_j"]):
+        return f"{row['energy_j']:.4g} J an execution, uncertainty not known, idle subtracted"
+    return (
+        f"{row['energy_j']:.4g} J ± {row['expanded_uncertainty_j']:.2g} J "
+        f"an execution (95 %, mostly {row['dominating_uncertainty']}), idle subtracted"
+    )
+
+
+def _half_width(row: Mapping[str, Any]) -> str:
+    """Half the confidence interval; it is no share of a mean that is not above idle."""
+    if _known(row["ci_half_width_percent"]):
+        return f": ± {row['ci_half_width_percent']:.2g} %"
+    return ", the energy is not above that of idle" if row["energy_j"] <= 0 else ""
+
+
+def _known(value: Any) -> bool:
+    return value is not None and value == value
 
 
 def _sorted(found: "Single") -> list[tuple[str, tuple[Any, Any]]]:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from nic_energy.worker.registry import Address, runtime_folder, stop, workers
 if TYPE_CHECKING:
     from nic_energy.measure.modality import MeasureRequest, Outcome
     from nic_energy.measure.status import StatusFile
+    from nic_energy.measure.workshop import Workshop
     from nic_energy.protocol.repetitions import Progress
 
 log = logging.getLogger(__name__)
@@ -84,10 +85,25 @@ class WorkersDesk:
         return self._status.window(request, progress).line(duration)
 
     def finished(self, request: "MeasureRequest", outcome: "Outcome", seconds: float) -> str:
-        """A modality is done; its trace counts already, since its client links it next."""
+        """A modality is done; its client links its trace next."""
         assert self._status is not None
-        now = self._status.finished(outcome, seconds, about_to_be_linked=True)
+        now = self._status.finished(outcome, seconds)
         return f"{outcome_line(request, outcome)}\n  {now.line(duration)}"
+
+    def after(
+        self,
+        request: "MeasureRequest",
+        outcome: "Outcome",
+        report: "Callable[[MeasureRequest, Progress], None]",
+        workshop: "Workshop",
+    ) -> None:
+        """Measure the anchor where it is due."""
+        from nic_energy.measure.anchor import anchor_after
+
+        assert self._config is not None
+        assert self._status is not None
+        if anchor_after(self._config, request, outcome, report, workshop) is not None:
+            self._status.rested()
 
 
 @worker_group.command("status")
