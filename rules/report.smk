@@ -7,7 +7,12 @@ rule plot_power_trace:
         energy=rules.build_energy.output.energy,
         idle=rules.measure_idle.output.idle,
     output:
-        svg=f"{RESULTS}/figures/power_trace.svg",
+        svg=report(
+            f"{RESULTS}/figures/power_trace.svg",
+            caption="../workflow/report/power_trace.rst",
+            category="Measurement",
+            labels={"figure": "power trace"},
+        ),
         png=f"{RESULTS}/figures/power_trace.png",
     log:
         f"logs/{SETUP}/plot_power_trace.log",
@@ -28,7 +33,12 @@ rule plot_energy_over_pixels:
         models=rules.fit_energy_models.output.models,
         paper=PAPER,
     output:
-        svg=f"{RESULTS}/figures/energy_over_pixels_{{network}}.svg",
+        svg=report(
+            f"{RESULTS}/figures/energy_over_pixels_{{network}}.svg",
+            caption="../workflow/report/energy_over_pixels.rst",
+            category="Energy and models",
+            labels={"figure": "energy over pixels", "network": "{network}"},
+        ),
         png=f"{RESULTS}/figures/energy_over_pixels_{{network}}.png",
     log:
         f"logs/{SETUP}/plot_energy_over_pixels/{{network}}.log",
@@ -48,7 +58,12 @@ rule plot_slope_over_mac:
         slopes=rules.fit_complexity_models.output[0],
         complexity=rules.count_macs.output.summary,
     output:
-        svg=f"{RESULTS}/figures/slope_over_mac.svg",
+        svg=report(
+            f"{RESULTS}/figures/slope_over_mac.svg",
+            caption="../workflow/report/slope_over_mac.rst",
+            category="Energy and models",
+            labels={"figure": "slope over MAC", "network": "all"},
+        ),
         png=f"{RESULTS}/figures/slope_over_mac.png",
     log:
         f"logs/{SETUP}/plot_slope_over_mac.log",
@@ -67,7 +82,12 @@ rule plot_predictor_correlations:
         predictors=rules.correlate_predictors.output[0],
         complexity=rules.count_macs.output.summary,
     output:
-        svg=f"{RESULTS}/figures/predictor_correlations.svg",
+        svg=report(
+            f"{RESULTS}/figures/predictor_correlations.svg",
+            caption="../workflow/report/predictor_correlations.rst",
+            category="Energy and models",
+            labels={"figure": "network parameters", "network": "all"},
+        ),
         png=f"{RESULTS}/figures/predictor_correlations.png",
     log:
         f"logs/{SETUP}/plot_predictor_correlations.log",
@@ -85,7 +105,12 @@ rule plot_idle_drift:
         energy=rules.build_energy.output.energy,
         idle=rules.build_energy.output.idle,
     output:
-        svg=f"{RESULTS}/figures/idle_drift.svg",
+        svg=report(
+            f"{RESULTS}/figures/idle_drift.svg",
+            caption="../workflow/report/idle_drift.rst",
+            category="Measurement",
+            labels={"figure": "idle drift"},
+        ),
         png=f"{RESULTS}/figures/idle_drift.png",
     log:
         f"logs/{SETUP}/plot_idle_drift.log",
@@ -102,7 +127,12 @@ rule plot_uncertainty_budget:
     input:
         energy=rules.build_energy.output.energy,
     output:
-        svg=f"{RESULTS}/figures/uncertainty_budget.svg",
+        svg=report(
+            f"{RESULTS}/figures/uncertainty_budget.svg",
+            caption="../workflow/report/uncertainty_budget.rst",
+            category="Measurement",
+            labels={"figure": "uncertainty budget"},
+        ),
         png=f"{RESULTS}/figures/uncertainty_budget.png",
     log:
         f"logs/{SETUP}/plot_uncertainty_budget.log",
@@ -124,9 +154,18 @@ rule write_tables:
         expand(
             "{folder}/{name}.{suffix}",
             folder=f"{RESULTS}/tables",
-            name=["table1", "table2", "section4", "section5", "predictors"],
-            suffix=["csv", "tex", "html"],
+            name=TYPESET,
+            suffix=["csv", "tex"],
         ),
+        [
+            report(
+                f"{RESULTS}/tables/{name}.html",
+                caption="../workflow/report/table.rst",
+                category="Beside the paper",
+                labels={"table": name},
+            )
+            for name in TYPESET
+        ],
     log:
         f"logs/{SETUP}/write_tables.log",
     conda:
@@ -143,7 +182,12 @@ rule plot_residuals:
         energy=rules.build_energy.output.energy,
         residuals=rules.validate_energy_models.output.residuals,
     output:
-        svg=f"{RESULTS}/figures/residuals.svg",
+        svg=report(
+            f"{RESULTS}/figures/residuals.svg",
+            caption="../workflow/report/residuals.rst",
+            category="Energy and models",
+            labels={"figure": "residuals", "network": "all"},
+        ),
         png=f"{RESULTS}/figures/residuals.png",
     log:
         f"logs/{SETUP}/plot_residuals.log",
@@ -160,7 +204,12 @@ rule plot_joint_model:
     input:
         rules.fit_joint_model.output.model,
     output:
-        svg=f"{RESULTS}/figures/joint_model.svg",
+        svg=report(
+            f"{RESULTS}/figures/joint_model.svg",
+            caption="../workflow/report/joint_model.rst",
+            category="Energy and models",
+            labels={"figure": "joint model", "network": "all"},
+        ),
         png=f"{RESULTS}/figures/joint_model.png",
     log:
         f"logs/{SETUP}/plot_joint_model.log",
@@ -180,6 +229,7 @@ rule write_report:
         missing=rules.build_energy.output.missing,
         idle=rules.build_energy.output.idle,
         diagnostics=rules.build_energy.output.diagnostics,
+        anchor_drift=rules.build_energy.output.anchor_drift,
         models=rules.fit_energy_models.output.models,
         slopes=rules.fit_complexity_models.output[0],
         ranking=rules.rank_networks.output[0],
@@ -190,9 +240,15 @@ rule write_report:
         joint=rules.fit_joint_model.output,
         complexity=rules.count_macs.output.summary,
         external_meter=external_meter_files(),
+        environment=rules.measure_idle.output.environment if MEASURING else [],
         figures=figures,
     output:
-        f"{RESULTS}/report.html",
+        report(
+            f"{RESULTS}/report.html",
+            caption="../workflow/report/page.rst",
+            category="The page",
+            labels={"page": "everything on one page"},
+        ),
     log:
         f"logs/{SETUP}/write_report.log",
     conda:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from nic_energy import tables
-from nic_energy.analysis import brought_tables, energy_tables
+from nic_energy.analysis import ENERGY_FILES, brought_tables, energy_tables
 from nic_energy.config import resolve
 from nic_energy.logs import log_to
 
@@ -15,5 +15,5 @@ if given.get("table"):
 else:
     found = energy_tables(config, Path(given.index), workers=snakemake.threads)
 tables.write_parquet(Path(snakemake.output.parquet), found.energy)
-for name in ("energy", "estimators", "missing", "idle", "diagnostics"):
+for name in ENERGY_FILES:
     tables.write_csv(Path(snakemake.output[name]), getattr(found, name))

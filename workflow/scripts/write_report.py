@@ -15,4 +15,5 @@ write_page(
     list(snakemake.input.figures),
     resolve(json.loads(snakemake.params.config)).document["calibration"],
     external[0] if external else None,
+    Path(snakemake.input.complexity),
 )

@@ -14,6 +14,10 @@ FLAG_MEANINGS = {
     "idle_not_settled": "the idle reference began before the power had come to rest",
     "idle_other_processes": "others computed on the device during the idle reference",
     "idle_session_differs": "measured in another session than the idle reference",
+    "idle_neighbour_measured": "another device of the machine was being measured during the idle "
+    "reference",
+    "neighbour_measured": "another device of the machine was being measured meanwhile: they share "
+    "power and air",
     "no_thermometer": "the device has no thermometer, so it was not preheated",
     "not_converged": "the cap on K was reached before the interval was narrow enough",
     "other_processes": "others began to compute on the device during the windows",
@@ -23,7 +27,9 @@ FLAG_MEANINGS = {
     "power_capped": "the power limit held the clock down in some windows: normal under load",
     "preheat_settled": "the temperature settled below the preheating target",
     "preheat_timed_out": "preheating ended at its time limit",
-    "session_differs": "the rows come from more than one session",
+    "session_differs": "the rows come from more than one session, and no repeated anchor says that "
+    "they measure alike",
+    "session_joined": "the rows come from more than one session, and the repeated anchor agrees",
     "throttled": "the device slowed down for heat or by its power brake",
     "units_checked": "the joules of the table were confirmed although no device should need them",
     "windows_rejected": "some windows were not admissible and were repeated (rejected_for); "

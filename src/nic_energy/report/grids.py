@@ -79,13 +79,14 @@ FLAG_VIEW: View = (
 
 
 def grid(table: pd.DataFrame, view: View) -> Grid:
-    """A table ready for the template."""
+    """A table ready for the template, with the network of each row where rows have one."""
     return {
         "head": [{"title": title, "text": form is None} for title, _, form, _ in view],
         "rows": [
             [_cell(row[column], form, factor) for _, column, form, factor in view]
             for row in table.to_dict("records")
         ],
+        "networks": list(map(str, table["network"])) if "network" in table else [],
     }
 
 
