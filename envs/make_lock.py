@@ -101,12 +101,14 @@ def write(
 
 def main() -> None:
     extras: dict[str, set[str]] = {}
+    dev_extras: dict[str, set[str]] = {}
     run = closure(names_of(FOLDER / "requirements.in"), extras)
-    dev = closure(names_of(FOLDER / "requirements-dev.in"), extras)
-    for pins in (run, dev):
+    dev = closure(names_of(FOLDER / "requirements-dev.in"), dev_extras)
+    cluster = closure(names_of(FOLDER / "requirements-cluster.in"), extras)
+    for pins in (run, dev, cluster):
         pins.pop(INSTALLER, None)
     bench = pinned(FOLDER / "lock-bench.txt")
-    hashes = hashes_of({**run, **dev, **bench})
+    hashes = hashes_of({**run, **dev, **cluster, **bench})
     cuda = {key: version for key, version in run.items() if CUDA.match(key)}
     base = {key: version for key, version in run.items() if key not in cuda}
     write(
@@ -117,8 +119,21 @@ def main() -> None:
         extras,
     )
     write("lock-cuda.txt", "The CUDA libraries of the default torch build.", cuda, hashes, extras)
-    extra = {key: version for key, version in dev.items() if key not in run}
-    write("lock-dev.txt", "What tests and checks need besides.", extra, hashes, extras)
+    on_cluster = {key: version for key, version in cluster.items() if key not in run}
+    write(
+        "lock-cluster.txt",
+        "What running on a Slurm cluster needs besides lock.txt: pip install --no-deps.",
+        on_cluster,
+        hashes,
+        extras,
+    )
+    # An extra that only the tests ask for is theirs to pin: what it needs is not in lock.txt.
+    extra = {
+        key: version
+        for key, version in dev.items()
+        if key not in run or dev_extras[key] - extras.get(key, set())
+    }
+    write("lock-dev.txt", "What tests and checks need besides.", extra, hashes, dev_extras)
     write(
         "lock-bench.txt",
         "What `make bench` compares with, besides lock.txt and lock-dev.txt; optional.",
