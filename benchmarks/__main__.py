@@ -15,10 +15,14 @@ PAGES = {
     "paper": "paper_side_by_side.md",
     "sampler": "sampler.md",
     "analysis": "analysis_time.md",
+    "budgets": "budgets.md",
     "coverage": "coverage.md",
     "joint": "joint_model.md",
     "validation": "validation_simulated.md",
     "external": "external_meter.md",
+    "plan": "plan_simulated.md",
+    "gallery": "gallery.md",
+    "faulty": "faulty_day.md",
 }
 MINUTES = {
     "stopping": 1,
@@ -28,10 +32,14 @@ MINUTES = {
     "paper": 10,
     "sampler": 3,
     "analysis": 10,
+    "budgets": 60,
     "coverage": 30,
     "joint": 5,
     "validation": 3,
     "external": 8,
+    "plan": 4,
+    "gallery": 6,
+    "faulty": 4,
 }
 """Roughly, on two cores."""
 

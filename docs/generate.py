@@ -105,7 +105,8 @@ count what runs; the printed values are kept beside them (`published_kmac_per_pi
 Further columns say what else a network asks of the device in one execution: `kmac_per_pixel_analysis`, `…_synthesis`, `…_hyper_analysis`,
 `…_hyper_synthesis` and `…_entropy_model` divide `kmac_per_pixel` among the transforms by the names of CompressAI's modules; `layers`,
 `operator_calls`, `activation_bytes_per_pixel` and `latent_values_per_pixel` come from a pass under a
-PyTorch dispatch mode ([definitions](data_dictionary.md#complexitycsv)). None of them depends on weights or on the image's size, as long as that is a multiple of the padding.
+PyTorch dispatch mode ([definitions](data_dictionary.md#complexitycsv)). CompressAI's networks are counted on PyTorch's meta device, on
+shapes alone: no weights are made and nothing is computed, with the same counts ([how long that takes](budgets.md)). None of them depends on weights or on the image's size, as long as that is a multiple of the padding.
 """
 
 
