@@ -1,6 +1,7 @@
 # make demo   the whole workflow on any machine, in minutes, with estimated joules
 # make run    the lab campaign on an NVIDIA GPU (config/config.yaml)
 # make gpu-test   what a lab should know of its GPU before the first campaign, minutes
+# make cluster   what profiles/slurm needs besides, on a Slurm cluster
 # make test   the tests    make check   format, lint, types, layers, workflow lint, tests, audit
 #
 # Without an NVIDIA GPU, a smaller torch:
@@ -20,7 +21,7 @@ TORCH_INDEX ?=
 # Targets come first: --resources would take one after it for a resource.
 RUN := --cores 1 --resources gpu=1
 
-.PHONY: setup demo run plan tables test gpu-test check format lint types audit bench docs lock clean
+.PHONY: setup cluster demo run plan tables test gpu-test check format lint types audit bench docs lock clean
 
 setup: $(VENV)/.ready
 
@@ -41,7 +42,14 @@ endif
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
-$(VENV)/.ready-dev: $(VENV)/.ready envs/lock-dev.txt
+# Without its dependencies, which are all in the two lock files: see envs/requirements-cluster.in.
+$(VENV)/.ready-cluster: $(VENV)/.ready envs/lock-cluster.txt
+	$(INSTALL) --no-deps -r envs/lock-cluster.txt
+	@touch $@
+
+cluster: $(VENV)/.ready-cluster
+
+$(VENV)/.ready-dev: $(VENV)/.ready-cluster envs/lock-dev.txt
 	$(INSTALL) -r envs/lock-dev.txt
 	@touch $@
 

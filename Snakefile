@@ -16,6 +16,9 @@ min_version("9.27")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/images.smk"
 include: "rules/reference.smk"
@@ -30,6 +33,7 @@ include: "rules/compare.smk"
 
 localrules:
     all,
+    images,
     tables,
     compare,
 
@@ -52,6 +56,11 @@ rule all:
         external_meter_files(),
         figures,
         rules.write_report.output,
+
+
+rule images:
+    input:
+        campaign_images,
 
 
 rule tables:

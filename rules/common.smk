@@ -45,6 +45,8 @@ IDLE = f"{RESULTS}/reference/idle.parquet"
 PASSPORT = f"{RESULTS}/reference/passport.json"
 PASSPORT_OPTION = shlex.join(["--passport", PASSPORT]) if CAMPAIGN.passport else ""
 MEASURING_CODE = fingerprint.of_measurement(METER)
+# A job of its own on a cluster measures by itself: a worker would end with the job.
+WORKER_OPTION = "" if workflow.remote_exec else shlex.join(["--worker", MEASURING_CODE])
 PASSPORT_CODE = fingerprint.of_passport(METER) if CAMPAIGN.passport else ""
 COUNTING_CODE = fingerprint.fingerprint(("complexity", "codecs/networks.py"))
 PAPER = [
@@ -53,6 +55,7 @@ PAPER = [
     workflow.source_path("../resources/paper_text.csv"),
 ]
 COMPARED = [str(compared_folder(entry)) for entry in CAMPAIGN.document["compare"]]
+TYPESET = ["table1", "table2", "section4", "section5", "predictors"]
 CONDA = "../envs/nic-energy.yaml"
 
 
@@ -111,6 +114,13 @@ def campaign_traces(wildcards):
     return [str(trace_path(SETUP, *key)) for key in keys(CAMPAIGN, images)]
 
 
+def campaign_images(wildcards):
+    """Prepared images of the campaign: all that may need a network, and no device."""
+    index = checkpoints.index_images.get().output.index
+    names = [entry.image for entry in read_index(Path(index))]
+    return [f"results/images/{COLLECTION}/png/{name}.png" for name in names]
+
+
 # An ancient input measures nothing again when it is new. But while its job runs, Snakemake looks for no
 # other reason to run what comes after it: what is stale itself therefore takes it as a plain input.
 
@@ -120,10 +130,16 @@ def idle_of_passport(wildcards):
     return IDLE if passport_is_stale(CAMPAIGN, PASSPORT_CODE) else ancient(IDLE)
 
 
+@lru_cache(maxsize=None)
+def is_stale(*key):
+    """Whether the trace of a modality has to be measured again, as it was when the run began."""
+    return trace_is_stale(CAMPAIGN, key, MEASURING_CODE)
+
+
 def reference_of_modality(wildcards, path):
     """The idle reference or the passport; a new one alone measures no modality again."""
-    key = [wildcards.part, wildcards.network, int(wildcards.quality), wildcards.image]
-    return path if trace_is_stale(CAMPAIGN, key, MEASURING_CODE) else ancient(path)
+    key = (wildcards.part, wildcards.network, int(wildcards.quality), wildcards.image)
+    return path if is_stale(*key) else ancient(path)
 
 
 @lru_cache(maxsize=1)
@@ -199,12 +215,18 @@ def reference_option():
     return shlex.join(["--reference", wanted]) if wanted else ""
 
 
-def measurement_params(wildcards):
-    """What makes a measurement stale: settings, measuring code, row of the networks table."""
+@lru_cache(maxsize=None)
+def network_params(network):
+    """`measurement_params` of every modality of a network."""
     return canonical_json(
         {
             "settings": CAMPAIGN.settings(),
             "code": MEASURING_CODE,
-            "network": fingerprint.of_network(CAMPAIGN.networks[wildcards.network]),
+            "network": fingerprint.of_network(CAMPAIGN.networks[network]),
         }
     )
+
+
+def measurement_params(wildcards):
+    """What makes a measurement stale: settings, measuring code, row of the networks table."""
+    return network_params(wildcards.network)

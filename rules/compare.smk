@@ -12,9 +12,19 @@ rule compare_setups:
         agreement="results/comparison/agreement.csv",
         joules="results/comparison/joules.csv",
         settings="results/comparison/settings.csv",
-        svg="results/comparison/figures/normalised_slopes.svg",
+        svg=report(
+            "results/comparison/figures/normalised_slopes.svg",
+            caption="../workflow/report/comparison.rst",
+            category="Set-ups side by side",
+            labels={"what": "slopes over that of a reference"},
+        ),
         png="results/comparison/figures/normalised_slopes.png",
-        page="results/comparison/comparison.html",
+        page=report(
+            "results/comparison/comparison.html",
+            caption="../workflow/report/comparison.rst",
+            category="Set-ups side by side",
+            labels={"what": "everything on one page"},
+        ),
     log:
         "logs/compare_setups.log",
     conda:

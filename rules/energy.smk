@@ -16,6 +16,8 @@ rule build_energy:
         missing=f"{RESULTS}/missing.csv",
         idle=f"{RESULTS}/idle.csv",
         diagnostics=f"{RESULTS}/diagnostics.csv",
+        anchors=f"{RESULTS}/anchors.csv",
+        anchor_drift=f"{RESULTS}/anchor_drift.csv",
     log:
         f"logs/{SETUP}/build_energy.log",
     conda:

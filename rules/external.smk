@@ -28,7 +28,12 @@ rule plot_external_meter:
         runs=rules.compare_external_meter.output.runs,
         summary=rules.compare_external_meter.output.summary,
     output:
-        svg=f"{RESULTS}/figures/external_meter.svg",
+        svg=report(
+            f"{RESULTS}/figures/external_meter.svg",
+            caption="../workflow/report/external_meter.rst",
+            category="Measurement",
+            labels={"figure": "external meter"},
+        ),
         png=f"{RESULTS}/figures/external_meter.png",
     log:
         f"logs/{SETUP}/plot_external_meter.log",

@@ -24,7 +24,7 @@ rule measure:
         digest=SETTINGS_DIGEST,
         stale=measurement_params,
         passport=PASSPORT_OPTION,
-        code=MEASURING_CODE,
+        worker=WORKER_OPTION,
     shell:
         "nic-energy measure"
         " --config {params.config:q}"
@@ -36,6 +36,6 @@ rule measure:
         " --image-file {input.image:q}"
         " --idle {input.idle:q}"
         " {params.passport}"
-        " --worker {params.code}"
+        " {params.worker}"
         " --output {output:q}"
         " 2> {log:q} || {{ rc=$?; tail -n 20 {log:q} >&2; exit $rc; }}"

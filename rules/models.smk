@@ -7,7 +7,12 @@ rule fit_energy_models:
     input:
         energy=rules.build_energy.output.energy,
     output:
-        models=f"{RESULTS}/models/energy_models.csv",
+        models=report(
+            f"{RESULTS}/models/energy_models.csv",
+            caption="../workflow/report/energy_models.rst",
+            category="Tables",
+            labels={"table": "energy models"},
+        ),
         folds=f"{RESULTS}/models/folds.csv",
     log:
         f"logs/{SETUP}/fit_energy_models.log",
@@ -30,7 +35,12 @@ rule fit_complexity_models:
         complexity=rules.count_macs.output.summary,
         published=PAPER[0],
     output:
-        f"{RESULTS}/models/complexity_models.csv",
+        report(
+            f"{RESULTS}/models/complexity_models.csv",
+            caption="../workflow/report/complexity_models.rst",
+            category="Tables",
+            labels={"table": "complexity models"},
+        ),
     log:
         f"logs/{SETUP}/fit_complexity_models.log",
     conda:
@@ -46,7 +56,12 @@ rule rank_networks:
     input:
         energy=rules.build_energy.output.energy,
     output:
-        f"{RESULTS}/models/ranking.csv",
+        report(
+            f"{RESULTS}/models/ranking.csv",
+            caption="../workflow/report/ranking.rst",
+            category="Tables",
+            labels={"table": "ranking"},
+        ),
     log:
         f"logs/{SETUP}/rank_networks.log",
     conda:
@@ -102,7 +117,12 @@ rule validate_energy_models:
     input:
         energy=rules.build_energy.output.energy,
     output:
-        validation=f"{RESULTS}/models/validation.csv",
+        validation=report(
+            f"{RESULTS}/models/validation.csv",
+            caption="../workflow/report/validation.rst",
+            category="Tables",
+            labels={"table": "validation"},
+        ),
         bootstrap=f"{RESULTS}/models/bootstrap.csv",
         residuals=f"{RESULTS}/models/residuals.csv",
     log:

@@ -30,6 +30,7 @@ def test_every_direct_requirement_is_locked() -> None:
     for name, locks in {
         "requirements.in": ["lock.txt"],
         "requirements-dev.in": ["lock.txt", "lock-dev.txt"],
+        "requirements-cluster.in": ["lock-cluster.txt"],
     }.items():
         locked = "".join((ENVS / lock).read_text() for lock in locks)
         for requirement in DIRECT.findall((ENVS / name).read_text()):
@@ -41,7 +42,7 @@ def test_every_direct_requirement_is_locked() -> None:
 def test_the_environment_is_installed_with_its_digests_checked() -> None:
     makefile = (project_root() / "Makefile").read_text()
     installs = [line for line in makefile.splitlines() if re.search(r"-r envs/lock", line)]
-    assert len(installs) == 4
+    assert len(installs) == 5
     assert all("$(INSTALL)" in line for line in installs)
     assert "--require-hashes" in re.search(r"^INSTALL := (.*)$", makefile, re.MULTILINE)[1]  # type: ignore[index]
 

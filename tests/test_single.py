@@ -2,16 +2,19 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
 from nic_energy.cli.main import main
+from nic_energy.cli.single import lines
 from nic_energy.config import resolve
 from nic_energy.errors import ConfigError, InputError
 from nic_energy.measure.idle import IdleRequest, measure_idle
-from nic_energy.single import SHORT, shorter
+from nic_energy.single import SHORT, Single, shorter
 from nic_energy.traces import read_meta
 
 OVERLAY = {
@@ -35,6 +38,19 @@ def measured(*options: str, image: str = "skimage:coffee.png", quality: int = 4)
     arguments = ["measure", image, "--network", "mbt2018", "--quality", str(quality),
                  "--config", "overlay.yaml", *options]  # fmt: skip
     return CliRunner().invoke(main, arguments)
+
+
+def test_a_joule_that_is_not_above_idle_is_said_without_a_percentage(folder: Path) -> None:
+    row = json.loads(measured("--json").stdout)
+    found = SimpleNamespace(
+        row={**row, "energy_j": -0.5, "ci_half_width_percent": None, "converged": False,
+             "expanded_uncertainty_j": None, "dominating_uncertainty": None},
+        idle=SimpleNamespace(created_utc="2026-01-01T00:00:00Z"),
+        reused=True, linked=False, attempt="trace.parquet", shortened={},
+    )  # fmt: skip
+    text = "\n".join(lines(cast(Single, found)))
+    assert "-0.5 J an execution, uncertainty not known" in text
+    assert "NOT converged, the energy is not above that of idle" in text
 
 
 def test_without_an_idle_reference_the_protocol_is_short_and_says_so(folder: Path) -> None:

@@ -21,6 +21,25 @@ def test_csv_follows_the_contract(tmp_path: Path) -> None:
     assert back["ok"].tolist() == [True, False]
 
 
+def test_a_table_of_many_blocks_is_written_as_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"n": n or None, "ok": n % 2 == 0, "text": f"a,{n}"} for n in range(7)]
+    tables.write_csv(tmp_path / "one.csv", pd.DataFrame(rows))
+    monkeypatch.setattr(tables, "BLOCK", 3)
+    tables.write_csv(tmp_path / "many.csv", pd.DataFrame(rows))
+    text = (tmp_path / "many.csv").read_text()
+    assert text == (tmp_path / "one.csv").read_text()
+    assert text.splitlines()[:3] == ["n,ok,text", ',true,"a,0"', '1.0,false,"a,1"']
+
+
+def test_only_the_columns_that_are_asked_for_are_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b,c\n1,2,x\n")
+    assert list(tables.read_csv(tmp_path / "t.csv", columns=["c", "a"]).columns) == ["a", "c"]
+    with pytest.raises(InputError, match=r"column\(s\) missing: d"):
+        tables.read_csv(tmp_path / "t.csv", columns=["a", "d"])
+
+
 def test_an_empty_table_keeps_its_header(tmp_path: Path) -> None:
     tables.write_csv(tmp_path / "t.csv", tables.frame([], tables.MISSING_COLUMNS))
     assert (tmp_path / "t.csv").read_text() == ",".join(tables.MISSING_COLUMNS) + "\n"

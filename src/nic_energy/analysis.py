@@ -30,7 +30,7 @@ from nic_energy.models.ranking import ranking
 from nic_energy.models.residuals import residuals
 from nic_energy.models.slopes import complexity_models
 from nic_energy.models.validation import Plan, bootstrap, validation
-from nic_energy.store import Attempt, RawStore, modality_key
+from nic_energy.store import Attempt, RawStore, anchor_attempts, modality_key
 from nic_energy.traces import read_meta
 from nic_energy.vocabulary import IdleKind
 
@@ -40,6 +40,8 @@ ENERGY_FILES: Mapping[str, str] = {
     "missing": "missing.csv",
     "idle": "idle.csv",
     "diagnostics": "diagnostics.csv",
+    "anchors": "anchors.csv",
+    "anchor_drift": "anchor_drift.csv",
 }
 """The tables of `EnergyTables` and their files."""
 
@@ -171,6 +173,7 @@ def energy_tables(
         analysis=analysis_of(config),
         missing=missing,
         workers=workers,
+        anchors=anchor_attempts(folder),
     )
     return labelled(found, config.setup)
 

@@ -101,7 +101,7 @@ def measure_single(
         measure_idle(
             IdleRequest(
                 config.setup, folder, config.idle_settings(), config.settings(), idle,
-                folder / "reference" / "environment.json", fresh,
+                folder / "reference" / "environment.json", fresh, config.document["neighbours"],
             )
         )  # fmt: skip
     name, prepared = _prepare(image, folder / "images", config)
@@ -122,6 +122,7 @@ def measure_single(
             fresh=fresh,
             passport=passport if passport is not None and passport.exists() else None,
             idle_kind=config.protocol.idle_kind,
+            neighbours=config.document["neighbours"],
         ),
         report,
     )

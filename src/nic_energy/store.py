@@ -137,6 +137,15 @@ class RawStore:
             )
 
 
+ANCHOR = "anchor"
+"""Key under which the attempts at the anchor modality lie, each under its modality's key."""
+
+
+def anchor_attempts(setup_folder: Path) -> list[Path]:
+    """Files of all attempts at the anchor, accepted or not, in alphabetical order."""
+    return sorted((Path(setup_folder) / "raw" / ANCHOR).rglob("*.parquet"))
+
+
 def modality_key(part: str, network: str, quality: int, image: str) -> str:
     """Key of a modality in the raw store and, with `.parquet`, under `traces/`.
 

@@ -100,6 +100,53 @@ DIAGNOSTIC_COLUMNS: tuple[str, ...] = (
     "scatter_percent",
     "scatter_degrees_of_freedom",
 )
+ANCHOR_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "network",
+    "quality",
+    "level",
+    "image",
+    "session",
+    "created_utc",
+    "unix_time_s",
+    "estimator",
+    "power_field",
+    "idle_kind",
+    "energy_j",
+    "u_repeat_j",
+    "u_combined_j",
+    "expanded_uncertainty_j",
+    "ci_half_width_percent",
+    "repetitions",
+    "converged",
+    "temperature_c",
+    "sm_clock_mhz",
+    "driver",
+    "flags",
+)
+ANCHOR_DRIFT_COLUMNS: tuple[str, ...] = (
+    *PROVENANCE,
+    "network",
+    "quality",
+    "level",
+    "image",
+    "session",
+    "n",
+    "hours",
+    "mean_j",
+    "mean_u_j",
+    "drift_percent_per_hour",
+    "drift_u_percent_per_hour",
+    "drift_p",
+    "spread_percent",
+    "expected_spread_percent",
+    "spread_p",
+    "ratio",
+    "ratio_u",
+    "ratio_low",
+    "ratio_high",
+    "joined",
+)
 EXTERNAL_METER_COLUMNS: tuple[str, ...] = (
     *PROVENANCE,
     "network",
@@ -458,6 +505,10 @@ COMPARISON_COLUMNS: tuple[str, ...] = (
 )
 
 
+BLOCK = 50_000
+"""Rows that are written at a time."""
+
+
 def frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
     """Rows as a data frame with exactly these columns first, in this order; more may follow."""
     return ordered(pd.DataFrame(list(rows)), columns)
@@ -465,7 +516,7 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataF
 
 def ordered(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """The table with exactly these columns first, empty where it has none; the others follow."""
-    table = table.copy()
+    table = table.copy(deep=False)
     for name in columns:
         if name not in table.columns:
             table[name] = None
@@ -479,11 +530,24 @@ def join_flags(flags: Iterable[str]) -> str:
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table as the contract says, whole or not at all."""
-    out = table.copy()
-    for name in out.columns:
-        if out[name].map(lambda value: isinstance(value, bool)).any():
-            out[name] = out[name].map({True: "true", False: "false"})
-    write_with(path, lambda partial: out.to_csv(partial, index=False, lineterminator="\n"))
+    truths = [name for name in table.columns if _holds_truths(table[name])]
+
+    def write(partial: Path) -> None:
+        with partial.open("w", encoding="utf-8", newline="") as handle:
+            # Some rows at a time: what is made of them for writing takes more than the table.
+            for first in range(0, max(len(table), 1), BLOCK):
+                block = table.iloc[first : first + BLOCK].copy()
+                for name in truths:
+                    block[name] = block[name].map({True: "true", False: "false"})
+                block.to_csv(handle, index=False, lineterminator="\n", header=first == 0)
+
+    write_with(path, write)
+
+
+def _holds_truths(column: pd.Series) -> bool:
+    if column.dtype == object:
+        return bool(column.map(lambda value: isinstance(value, bool)).any())
+    return bool(pd.api.types.is_bool_dtype(column))
 
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:
@@ -491,19 +555,30 @@ def write_parquet(path: Path, table: pd.DataFrame) -> None:
     write_with(path, lambda partial: table.to_parquet(partial, index=False))
 
 
-def read_csv(path: Path, required: Sequence[str] = ()) -> pd.DataFrame:
+def read_csv(
+    path: Path, required: Sequence[str] = (), columns: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Read a table of the contract; `true`/`false` become booleans, empty becomes missing.
+
+    Args:
+        required: columns that the table must have.
+        columns: read only these, which the table must have too; None reads all.
 
     Raises:
         InputError: the file cannot be read or lacks a required column.
     """
+    wanted = None if columns is None else set(columns)
     try:
         table = pd.read_csv(
-            path, keep_default_na=False, na_values=[""], float_precision="round_trip"
+            path,
+            keep_default_na=False,
+            na_values=[""],
+            float_precision="round_trip",
+            usecols=None if wanted is None else lambda name: name in wanted,
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a CSV table ({error}).") from error
-    missing = [name for name in required if name not in table.columns]
+    missing = [name for name in (*required, *(columns or ())) if name not in table.columns]
     if missing:
         raise InputError(
             f"{path}: column(s) missing: {', '.join(missing)}. It has: {', '.join(table.columns)}."

@@ -8,11 +8,10 @@ import pytest
 from scipy import stats
 
 from nic_energy import tables
+from nic_energy.models.jackknife import jackknife, least_squares_weights
 from nic_energy.models.linear import energy_models, fit_line
 from nic_energy.models.uncertainty import (
     Common,
-    jackknife,
-    least_squares_weights,
     line_quantities,
     line_uncertainty,
     uncertainty_columns,
@@ -139,8 +138,43 @@ def test_the_jackknife_leaves_out_an_image_with_all_its_qualities() -> None:
         assert line is not None
         wanted = np.array([line.slope - whole.slope, line.intercept - whole.intercept])
         assert np.allclose(
-            found.deviations[number] @ energy, wanted * math.sqrt(6 / 7), rtol=1e-6, atol=0
+            found.deviations(energy)[number], wanted * math.sqrt(6 / 7), rtol=1e-6, atol=0
         )
+
+
+def test_scales_and_degrees_of_freedom_are_those_of_the_whole_matrices() -> None:
+    table = group(images=9).iloc[:-2]  # not every image has every quality
+    pixels, images = table["pixels"].to_numpy(float), table["image"].to_numpy()
+    found, weights = jackknife(pixels, images), least_squares_weights(pixels)
+    assert found is not None and weights is not None
+    residuals = [np.sqrt(pixels) * (images == name) for name in found.images]
+    modelled = np.stack([found.deviations(each) for each in residuals], axis=-1)  # (G, 2, G)
+    model = weights @ np.array(residuals).T
+    contrasts = np.array([[1.0, 0.0], [0.0, 1.0], [1e6, 1.0]])
+    expected = np.einsum("gph,gqh->pq", modelled, modelled)
+    wanted = np.einsum("mp,pq,mq->m", contrasts, model @ model.T, contrasts)
+    wanted /= np.einsum("mp,pq,mq->m", contrasts, expected, contrasts)
+    assert np.allclose(found.scale(contrasts), wanted, rtol=1e-9, atol=0)
+    for p, freedom in enumerate(found.degrees_of_freedom):
+        product = modelled[:, p] @ modelled[:, p].T
+        satterthwaite = np.trace(product) ** 2 / np.sum(product**2)
+        assert freedom == pytest.approx(min(satterthwaite, 7), rel=1e-9)
+
+
+def test_no_jackknife_where_one_image_alone_has_another_size() -> None:
+    pixels = np.array([1e6, 1e6, 1e6, 1e6, 2e6, 2e6])
+    assert jackknife(pixels, np.array(["a", "b", "c", "d", "e", "e"])) is None
+    assert jackknife(pixels, np.array(["a", "b", "c", "d", "e", "f"])) is not None
+    assert jackknife(np.full(4, 1e6), np.array(["a", "b", "c", "d"])) is None
+
+
+def test_a_line_through_many_images_takes_little_memory() -> None:
+    """Of 20,000 images a matrix with a row and a column each would take 3 GB."""
+    pixels = np.linspace(1e5, 1e7, 20_000)
+    found = jackknife(pixels, np.arange(len(pixels)))
+    assert found is not None
+    assert all(1_000 < freedom <= 19_998 for freedom in found.degrees_of_freedom)
+    assert np.allclose(found.parameter_scales, 1.0, rtol=0.01)
 
 
 def test_more_qualities_of_the_same_images_make_alpha_no_better_known() -> None:

@@ -70,6 +70,18 @@ def test_one_worker_measures_all_and_says_so_in_every_trace(campaign: Campaign) 
     assert all("window 1" in path.read_text() for path in logs)
 
 
+def test_the_anchor_is_measured_by_the_worker_and_no_rule_knows_of_it(campaign: Campaign) -> None:
+    campaign.configure(anchor={"every": 2})
+    campaign.succeed()
+    found = tables.read_csv(campaign.results() / "anchors.csv", tables.ANCHOR_COLUMNS)
+    assert len(found) == 2  # after the first and the third of four
+    tables.read_csv(campaign.results() / "anchor_drift.csv", tables.ANCHOR_DRIFT_COLUMNS)
+    assert set(found["source"]) == {"estimated"}
+    assert campaign.planned() == {}
+    campaign.configure(anchor={"every": 0})
+    assert "measure" not in campaign.planned()
+
+
 def test_without_the_worker_the_same_comes_out(campaign: Campaign) -> None:
     campaign.succeed()
     with_worker = tables.read_csv(campaign.results() / "energy.csv")

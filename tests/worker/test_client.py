@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nic_energy.errors import DeviceError
 from nic_energy.worker import client
 from nic_energy.worker.registry import address_of
 from nic_energy.worker.wire import connected, receive, send
@@ -78,3 +79,13 @@ def test_one_that_closes_every_connection_is_given_up(
     assert client.measure(options(folder)) == 4
     assert "closes every connection" in capsys.readouterr().err
     assert not (folder / "out").exists()
+
+
+def test_a_path_too_long_for_a_socket_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("x" * 100)))
+    options = {"worker": "code", "idle": str(tmp_path / "idle.parquet")}
+    assert client.measure(options) == DeviceError.exit_code
+    said = capsys.readouterr().err
+    assert "too long a path for a worker's socket" in said and "XDG_RUNTIME_DIR" in said

@@ -41,6 +41,7 @@ CONFIG: dict[str, Any] = {
         "pixel_sum": None,
     },
     "worker": {"enabled": False, "idle_s": 240},
+    "anchor": {"every": 0},
     "protocol": {
         "idle_s": 0.5,
         "idle_settle_max_s": 0,

@@ -31,7 +31,10 @@ PLACES: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
         ("input", r"complexity(_[a-z_]{1,40})?\.csv"),
         ("reference", r"reference/(idle\.parquet|environment\.json|passport\.json)"),
         ("trace", rf"traces/{MODALITY}\.parquet"),
-        ("raw", rf"raw/(idle|passport|{MODALITY})/[0-9TZ]{{1,20}}-[0-9a-f]{{1,20}}\.parquet"),
+        (
+            "raw",
+            rf"raw/(idle|passport|(anchor/)?{MODALITY})/[0-9TZ]{{1,20}}-[0-9a-f]{{1,20}}\.parquet",
+        ),
         ("table", r"(models/)?[a-z_]{1,60}\.csv"),
         ("picture", rf"figures/{NAME}\.(svg|png)|report\.html"),
     )

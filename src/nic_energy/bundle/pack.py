@@ -27,7 +27,7 @@ from nic_energy.config import Config, resolve
 from nic_energy.errors import BundleError, ConfigError, InputError
 from nic_energy.files import atomic_path
 from nic_energy.images.index import ImageEntry, index_text, read_index
-from nic_energy.store import RawStore, modality_key
+from nic_energy.store import RawStore, anchor_attempts, modality_key
 from nic_energy.tables import PROVENANCE, read_csv
 from nic_energy.traces import TraceMeta, read_meta
 
@@ -160,6 +160,7 @@ class Source:
         else:
             missing = [key for key in self.keys() if key not in self.metas]
             attempts = [a.path for key in missing for a in failed_attempts(store, key)]
+            attempts += anchor_attempts(self.folder)
         return found | {path.relative_to(self.folder).as_posix(): path for path in attempts}
 
     def _check(self, path: Path) -> None:
@@ -239,7 +240,7 @@ def pack(folder: Path, target: Path, request: PackRequest, check: bool = True) -
 
 def _manifest(source: Source, publication: Publication, files: Mapping[str, Any]) -> Manifest:
     metas = list(source.metas.values())
-    energy = read_csv(source.folder / "energy.csv", PROVENANCE)
+    energy = read_csv(source.folder / "energy.csv", columns=PROVENANCE)
     begun = sorted(meta.created_utc for meta in metas)
     return Manifest(
         setup=source.config.setup,

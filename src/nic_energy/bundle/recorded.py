@@ -44,7 +44,7 @@ def trace_problems(folder: Path, manifest: Manifest, config: Config) -> list[str
 
 def _brought(folder: Path, manifest: Manifest) -> list[str]:
     """A table that was brought: its sources are those of the manifest, and nothing is measured."""
-    table = read_csv(Path(folder / "energy.csv"), ("source",))
+    table = read_csv(Path(folder / "energy.csv"), columns=("source",))
     problems = []
     if tuple(sorted(set(map(str, table["source"])))) != manifest.sources:
         problems.append("energy.csv: its sources are not those of the manifest")

@@ -1,5 +1,6 @@
-"""Which physical GPU `cuda:N` is."""
+"""Which physical GPU `cuda:N` is, and which `cuda:N` a GPU is that is named by its UUID."""
 
+import os
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ except DeviceError as error:
 
 
 def cuda_uuid(device: str) -> str:
-    """UUID of a CUDA device as PyTorch sees it, found in a process of its own.
+    """UUID of a device (`cuda:N` or `GPU-…`) as PyTorch sees it, found in a process of its own.
 
     No CUDA context stays behind in this process, so that idle can be recorded cold.
 
@@ -49,6 +50,41 @@ def cuda_uuid_in_process(device: str) -> str:
     Raises:
         DeviceError: there is no such device; says what there is and what can be chosen.
     """
+    return _uuids(device)[cuda_index(device)]
+
+
+def cuda_index(device: str) -> int:
+    """N of `cuda:N` for a device that is named so or by its UUID (`GPU-…`).
+
+    It is looked for among the devices that PyTorch may see: indices of NVML and of CUDA differ
+    (CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER), UUIDs do not.
+
+    Raises:
+        DeviceError: there is no such device; says what there is and what can be chosen.
+    """
+    uuids = _uuids(device)
+    if not device.startswith("cuda"):
+        if device in uuids:
+            return uuids.index(device)
+        variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+        setting = "not set" if variable is None else repr(variable)
+        raise DeviceError(
+            f"device {device}: is not among the GPUs that this process may use, "
+            f"{', '.join(uuids)} (CUDA_VISIBLE_DEVICES is {setting}). nvidia-smi -L lists those of "
+            "the machine; a scheduler has to give the job this one, for example with its whole "
+            "node."
+        )
+    index = int(device.partition(":")[2])
+    if index >= len(uuids):
+        raise DeviceError(
+            f"device {device}: PyTorch sees {len(uuids)} GPU(s), cuda:0 to cuda:{len(uuids) - 1}. "
+            "Choose one of them (config key `device`), or widen CUDA_VISIBLE_DEVICES."
+        )
+    return index
+
+
+def _uuids(device: str) -> list[str]:
+    """UUIDs of the GPUs that PyTorch may use, in its order; `device` is for the error alone."""
     import torch
 
     build = f"PyTorch {torch.__version__}, CUDA build {torch.version.cuda or 'none'}"
@@ -58,10 +94,5 @@ def cuda_uuid_in_process(device: str) -> str:
             "nvidia-smi; without a GPU take device: cpu with meter: rapl or cpu_load, as "
             "config/demo.yaml does (make demo)."
         )
-    count, index = torch.cuda.device_count(), int(device.partition(":")[2])
-    if index >= count:
-        raise DeviceError(
-            f"device {device}: {build} sees {count} GPU(s), cuda:0 to cuda:{count - 1}. Choose one "
-            "of them (config key `device`), or widen CUDA_VISIBLE_DEVICES."
-        )
-    return f"GPU-{torch.cuda.get_device_properties(index).uuid}".replace("GPU-GPU-", "GPU-")
+    found = [torch.cuda.get_device_properties(i).uuid for i in range(torch.cuda.device_count())]
+    return [f"GPU-{uuid}".replace("GPU-GPU-", "GPU-") for uuid in found]

@@ -216,8 +216,9 @@ METERS_OF_DEVICE = {"cuda": ("nvml",), "cpu": ("rapl", "cpu_load"), "virtual": (
 def _check_together(config: Config) -> None:
     """Rules between keys, which a JSON schema cannot say clearly."""
     document, protocol, images = config.document, config.protocol, config.images
-    device, meter = document["device"].split(":")[0], document["meter"]
-    allowed = METERS_OF_DEVICE[device]
+    device, meter = document["device"], document["meter"]
+    kind = "cuda" if device.startswith("GPU-") else device.split(":")[0]
+    allowed = METERS_OF_DEVICE[kind]
     if meter not in allowed and not (document["test_switch"] and meter == "nvml"):
         raise ConfigError(
             f"meter: {meter} does not meter what runs on device {document['device']}, so its "
@@ -238,6 +239,7 @@ def _check_together(config: Config) -> None:
             "protocol: sampling_hz and lead_in_s can be auto only where the power sensor is "
             "measured: with passport: true, on a GPU or device virtual. Give numbers."
         )
+    _check_anchor(config)
     if images.source in ("folder", "zip", "sizes") and not images.path:
         raise ConfigError(f"images.path: must be given for images.source {images.source}.")
     if images.source == "url" and not images.url:
@@ -248,3 +250,23 @@ def _check_together(config: Config) -> None:
         )
     if document["cpu_load"]["full_w"] <= document["cpu_load"]["idle_w"]:
         raise ConfigError("cpu_load.full_w: must be more than cpu_load.idle_w.")
+
+
+def _check_anchor(config: Config) -> None:
+    """The anchor's network and quality level go together, and there are such."""
+    anchor = config.document["anchor"]
+    if (anchor["network"] is None) != (anchor["quality"] is None):
+        raise ConfigError("anchor: give both network and quality, or neither.")
+    if anchor["network"] is None:
+        return
+    if anchor["network"] not in config.networks:
+        raise ConfigError(
+            f"anchor.network: {anchor['network']!r} is no network of the networks table; there "
+            f"are {', '.join(config.networks)}."
+        )
+    offered = config.networks[anchor["network"]].qualities
+    if anchor["quality"] not in offered:
+        raise ConfigError(
+            f"anchor.quality: {anchor['network']} has no quality level {anchor['quality']}; it "
+            f"has {', '.join(map(str, offered))}."
+        )

@@ -84,10 +84,12 @@ def _with_gpu(facts: Facts, request: Request, progress: Progress) -> Facts:
 
 def chosen(campaign: Campaign, torch: Torch, nvml: Nvml, seen: Visible) -> str | None:
     """UUID of the GPU that will run the networks: PyTorch's word counts, where it has one."""
+    uuids = tuple(device.uuid for device in torch.devices) or seen.uuids
+    if campaign.device.startswith("GPU-"):
+        return campaign.device if campaign.device in uuids else None
     if not campaign.device.startswith("cuda"):
         return nvml.gpus[0].uuid if nvml.gpus else None
     index = int(campaign.device.partition(":")[2])
-    uuids = tuple(device.uuid for device in torch.devices) or seen.uuids
     return uuids[index] if index < len(uuids) else None
 
 

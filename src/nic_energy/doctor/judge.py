@@ -87,7 +87,7 @@ def _readings(facts: Facts) -> Sequence[Check]:
 
 def _software(facts: Facts) -> list[Check]:
     checks = [judge_machine.python(facts.packages), judge_machine.packages(facts.packages)]
-    if facts.campaign.device.startswith("cuda") and not facts.campaign.energy_table:
+    if facts.campaign.device.startswith(("cuda", "GPU-")) and not facts.campaign.energy_table:
         checks.append(judge_devices.torch_build(facts.torch, facts.nvml or Nvml(), facts.gpu))
     return checks
 

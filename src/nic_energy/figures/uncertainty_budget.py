@@ -18,6 +18,7 @@ from nic_energy.figures.style import (
     PINK,
     RED,
     RULES,
+    SKY,
     canvas,
     note_source,
 )
@@ -29,6 +30,7 @@ COMPONENTS = {
     "idle": (GREEN, "^"),
     "temperature": (ORANGE, "D"),
     "gain": (PINK, "v"),
+    "disagreement": (SKY, "X"),
 }
 """Colour and marker of each component of energy.csv's budget, in the order of the columns."""
 

@@ -15,13 +15,14 @@ import pandas as pd
 from scipy import stats
 
 from nic_energy.errors import InputError
+from nic_energy.models.jackknife import LEAST_IMAGES
 from nic_energy.models.joint.document import SCHEMA_VERSION
 from nic_energy.models.joint.fit import FEATURES, Fitted, Points, distances
 from nic_energy.models.joint.interval import COVERAGE, Errors, LeftOutLine
 from nic_energy.models.linear import FloatArray, fit_line
 from nic_energy.models.regression import METHODS
 from nic_energy.models.splits import line_of, out_of_fold, relative_errors_percent
-from nic_energy.models.uncertainty import LEAST_IMAGES, line_uncertainty, numbers
+from nic_energy.models.uncertainty import line_uncertainty, numbers
 
 OWN_LINE, JOINT = "own line", "joint model"
 FOLDS = 10

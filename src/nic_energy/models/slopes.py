@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from nic_energy import tables
+from nic_energy.models.jackknife import least_squares_weights
 from nic_energy.models.linear import FloatArray, fit_line, mean_relative_error_percent
-from nic_energy.models.uncertainty import COMMON, least_squares_weights, numbers
+from nic_energy.models.uncertainty import COMMON, numbers
 
 GROUP = ["setup", "source", "part", "estimator"]
 COUNTED = ("kmac_per_pixel", "kmac_per_pixel_second_layer", "kmac_per_pixel_executed", "parameters")

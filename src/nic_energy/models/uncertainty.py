@@ -9,21 +9,21 @@ Three inputs move the line of one part, network and level:
 - `idle`: one idle reference is subtracted from all rows, so that its error moves them together.
 - `gain`: so does a wrong gain of the power meter, in proportion to the energy.
 
-Repeatability, edges and temperature are independent from row to row: they are in the scatter about
-the line already, and are counted on their own only for how well the line through exactly these
-images is measured. So is the idle power where it was measured after each modality.
+Repeatability, edges, temperature and disagreement are independent from row to row: they are in the
+scatter about the line already, and are counted on their own only for how well the line through
+exactly these images is measured. So is the idle power where it was measured after each modality.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nic_energy.models.jackknife import Jackknife, jackknife, least_squares_weights
 from nic_energy.statistics.gum import Budget, Component
 
 FloatArray = npt.NDArray[np.float64]
@@ -31,12 +31,11 @@ FloatArray = npt.NDArray[np.float64]
 IMAGES, IDLE, GAIN = "images", "idle", "gain"
 COMMON = (IDLE, GAIN)
 IMAGES_ONLY = "images_only"
-INDEPENDENT = ("u_repeatability_j", "u_edges_j", "u_temperature_j")
+INDEPENDENT = ("u_repeatability_j", "u_edges_j", "u_temperature_j", "u_disagreement_j")
 LEVEL = 0.95
 OWN_IDLES = ("context", "paired")
 """Kinds of idle that every modality has of its own."""
 
-LEAST_IMAGES = 3
 PARAMETERS = (("alpha", "j_per_pixel"), ("beta", "j"))
 
 
@@ -109,92 +108,6 @@ def difference(one: Quantity, two: Quantity) -> Budget | None:
 
 def _norm(deviations: Any) -> float:
     return float(np.linalg.norm(np.asarray(deviations, dtype=float)))
-
-
-def least_squares_weights(x: FloatArray) -> FloatArray | None:
-    """Weights, shape (2, n), whose product with y is (slope, intercept) of the line through (x, y).
-
-    None where all x are equal.
-    """
-    if len(x) < 2 or np.ptp(x) == 0:
-        return None
-    centred = x - x.mean()
-    slope: FloatArray = centred / np.sum(centred**2)
-    return np.array([slope, 1 / len(x) - x.mean() * slope])
-
-
-@dataclass(frozen=True)
-class Jackknife:
-    """Delete-one-image jackknife of a line, as a linear map of the energies.
-
-    The bare jackknife with as many degrees of freedom as images less two covers too little where
-    few large images decide the slope, and too much where few small ones do. Both its expectation
-    and its degrees of freedom are therefore taken under a working model, as Bell and McCaffrey do
-    (Survey Methodology 28, 2002) and Hansen does for the jackknife ("Jackknife Standard Errors for
-    Clustered Regression", Review of Economic Studies): residuals that the qualities of an image
-    share, with a variance proportional to the pixels. That is midway between equal scatter and
-    scatter proportional to the energy, and keeps intervals of 95 % near 95 % for both.
-
-    Attributes:
-        images: their names, shape (G,).
-        deviations: shape (G, 2, n); times the energies in J it is the line without an image less
-            the line with all, as (alpha in J/pixel, beta in J), times sqrt((G - 1) / G).
-        model: shape (2, G), what a unit residual of the working model does to the line.
-        modelled: shape (2, G, G), what it does to `deviations`.
-    """
-
-    images: tuple[str, ...]
-    deviations: FloatArray
-    model: FloatArray
-    modelled: FloatArray
-
-    def scale(self, contrasts: FloatArray) -> FloatArray:
-        """Variance of the working model over the expected jackknife variance, shape (m,).
-
-        Args:
-            contrasts: shape (m, 2), of alpha and beta.
-        """
-        true = self.model @ self.model.T
-        expected = np.einsum("pgh,qgh->pq", self.modelled, self.modelled)
-        numerator, denominator = (
-            np.einsum("mp,pq,mq->m", contrasts, matrix, contrasts) for matrix in (true, expected)
-        )
-        return np.asarray(numerator / denominator, dtype=float)
-
-    @cached_property
-    def parameter_scales(self) -> FloatArray:
-        """`scale` of alpha and of beta, shape (2,)."""
-        return self.scale(np.eye(2))
-
-    @cached_property
-    def degrees_of_freedom(self) -> tuple[float, float]:
-        """Satterthwaite's of alpha and beta, under the working model; at most images less two."""
-        products = self.modelled @ np.moveaxis(self.modelled, 1, 2)
-        alpha, beta = (np.trace(p) ** 2 / np.sum(p**2) for p in products)
-        most = len(self.images) - 2.0
-        return min(float(alpha), most), min(float(beta), most)
-
-
-def jackknife(pixels: FloatArray, images: npt.NDArray[Any]) -> Jackknife | None:
-    """The jackknife of a line through rows of these pixels and image names, both of shape (n,).
-
-    None for fewer than three images, or where without one of them all pixels are equal.
-    """
-    names, codes = np.unique(np.asarray(images, dtype=str), return_inverse=True)
-    count, weights = len(names), least_squares_weights(pixels)
-    if weights is None or count < LEAST_IMAGES:
-        return None
-    inside = codes == np.arange(count)[:, None]
-    without = np.zeros((count, 2, len(pixels)))
-    for number, own in enumerate(inside):
-        rest = least_squares_weights(pixels[~own])
-        if rest is None:
-            return None
-        without[number][:, ~own] = rest
-    deviations = math.sqrt((count - 1) / count) * (without - weights)
-    residuals = (inside * np.sqrt(pixels)).T
-    modelled = np.moveaxis(deviations @ residuals, 1, 0)
-    return Jackknife(tuple(names), deviations, weights @ residuals, modelled)
 
 
 @dataclass(frozen=True)
@@ -286,7 +199,7 @@ def line_quantities(
     if resampled is None:
         alpha, beta = (Quantity(float(line[p]), None, math.nan, parts[p]) for p in range(2))
         return alpha, beta, None
-    deviations = resampled.deviations @ energy_j
+    deviations = resampled.deviations(energy_j)
     scaled = deviations * np.sqrt(resampled.parameter_scales)
     alpha, beta = (
         Quantity(

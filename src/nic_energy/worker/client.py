@@ -86,9 +86,9 @@ def measure(options: dict[str, str]) -> int:
     interrupts.install()
     try:
         return _measure(dict(options))
-    except InterruptedMeasurementError as stopped:
-        print(f"nic-energy: {stopped}", file=sys.stderr)  # noqa: T201
-        return stopped.exit_code
+    except (InterruptedMeasurementError, NicEnergyError) as error:
+        print(f"nic-energy: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
 
 
 def _measure(options: dict[str, str]) -> int:

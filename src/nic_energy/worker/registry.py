@@ -23,6 +23,11 @@ from nic_energy.files import write_json
 
 POLL_S = 0.1
 
+KEY_DIGITS = 16
+
+LONGEST_SOCKET = 107
+"""Bytes of a path that the kernel takes for a socket (unix(7): 108 with a zero at the end)."""
+
 
 @dataclass(frozen=True)
 class Address:
@@ -80,7 +85,7 @@ def runtime_folder() -> Path:
     """The folder of this user's workers, made if it is not there.
 
     Raises:
-        DeviceError: a folder of that name is not this user's alone.
+        DeviceError: a folder of that name is not this user's alone, or its path is too long.
     """
     parent = os.environ.get("XDG_RUNTIME_DIR")
     folder = Path(parent) / "nic-energy" if parent else Path(f"/tmp/nic-energy-{os.getuid()}")  # noqa: S108
@@ -92,6 +97,12 @@ def runtime_folder() -> Path:
             f"{folder}: is not a folder of this user alone, so anyone could answer for the "
             "worker. Remove it, or set XDG_RUNTIME_DIR to a folder of your own."
         )
+    length = len(os.fsencode(Address(folder, "0" * KEY_DIGITS).socket))
+    if length > LONGEST_SOCKET:
+        raise DeviceError(
+            f"{folder}: too long a path for a worker's socket ({length} bytes, at most "
+            f"{LONGEST_SOCKET}). Set XDG_RUNTIME_DIR to a folder with a shorter path."
+        )
     return folder
 
 
@@ -100,7 +111,7 @@ def address_of(code: str, settings: str, device_uuid: str, root: Path) -> Addres
     package = Path(__file__).resolve().parents[1]
     pieces = [code, settings, device_uuid, str(root), str(package), sys.prefix]
     text = "\n".join(pieces)
-    return Address(runtime_folder(), hashlib.sha256(text.encode()).hexdigest()[:16])
+    return Address(runtime_folder(), hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS])
 
 
 def write_status(address: Address, status: Status) -> None:
