@@ -115,7 +115,7 @@ def _mode() -> Callable[[Any], float]:
     def count(module: Any) -> float:
         with torch.no_grad(), FlopCounterMode(display=False) as flops:
             module(torch.zeros(1, 3, SIDE, SIDE))
-        return flops.get_total_flops() / 2
+        return float(flops.get_total_flops()) / 2
 
     return count
 

@@ -158,7 +158,8 @@ def duckdb(path: Path) -> list[Any]:
     import duckdb as engine
 
     reader = "read_parquet" if path.suffix == ".parquet" else "read_csv"
-    return engine.sql(SQL.format(source=f"{reader}('{path}')")).fetchall()
+    found: list[Any] = engine.sql(SQL.format(source=f"{reader}('{path}')")).fetchall()
+    return found
 
 
 def polars(path: Path) -> list[Any]:

@@ -1,7 +1,7 @@
 """How much of a virtual campaign's time lies inside measured windows."""
 
 import logging
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,7 @@ def shares(traces: Sequence[Trace], idle: Path | None = None) -> Share:
         traces: in order of time.
         idle: the idle reference, which began before them.
     """
-    found: Counter[str] = Counter(dict.fromkeys(PHASES, 0.0))
+    found: dict[str, float] = dict.fromkeys(PHASES, 0.0)
     seen: set[tuple[str, int]] = set()
     for trace in traces:
         for name, seconds in _phases(trace, seen).items():
@@ -97,9 +97,9 @@ def shares(traces: Sequence[Trace], idle: Path | None = None) -> Share:
     return Share(dict(found), reference_s, len(traces))
 
 
-def _phases(trace: Trace, seen: set[tuple[str, int]]) -> Counter[str]:
+def _phases(trace: Trace, seen: set[tuple[str, int]]) -> dict[str, float]:
     """Of one modality; the first preheating is that of the campaign, on a cold device."""
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     for window in trace.meta.windows:
         found["windows" if window.admissible else "left out"] += window.duration_s
     for interval in trace.meta.intervals:
