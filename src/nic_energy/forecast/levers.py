@@ -48,7 +48,7 @@ def levers(
     """
     now = forecast(config, left, knowledge, folder)
     found = [
-        *_protocol(config, everything, knowledge, now, folder),
+        *_protocol(config, left, everything, knowledge, now, folder),
         *_fewer(config, left, knowledge, now, folder),
     ]
     if config.document["device"].startswith("cuda"):
@@ -63,6 +63,7 @@ def levers(
 
 def _protocol(
     config: Config,
+    left: Sequence[Key],
     everything: Sequence[Key],
     knowledge: Knowledge,
     now: Forecast,
@@ -101,7 +102,6 @@ def _protocol(
         yield _lever(name, how, price, now, forecast(other, everything, knowledge, folder))
     if not config.document["worker"]["enabled"]:
         other = resolve(overlay(dict(config.document), {"worker": {"enabled": True}}))
-        left = [key for key in everything][: sum(each.modalities for each in now.networks)]
         then = forecast(other, left, replace(knowledge, first_preheat_s=None), folder)
         yield _lever("a worker", "worker.enabled: true", "none", now, then)
 
