@@ -22,7 +22,8 @@ from nic_energy.energy.build import Analysis, build_energy
 from nic_energy.energy.estimates import Calibration
 from nic_energy.errors import NicEnergyError
 from nic_energy.measure.idle import IdleRequest, measure_idle
-from nic_energy.measure.modality import MeasureRequest, measure_modality
+from nic_energy.measure.modality import measure_modality
+from nic_energy.measure.simulate import modality_request
 from nic_energy.meters.virtual import Fault, read_preset
 from nic_energy.store import RawStore, modality_key
 from nic_energy.traces import TraceMeta, read_meta
@@ -139,20 +140,7 @@ def _measure(
         if plan is not None and number >= len(plan):
             break
         workshop.faults = plan[number] if plan is not None else _drawn(random)
-        part, network, quality, image = key
-        request = MeasureRequest(
-            setup=config.setup,
-            setup_folder=folder,
-            part=part,
-            network=config.networks[network],
-            quality=quality,
-            image=image,
-            image_path=images[image],
-            settings=settings,
-            power_field=config.document["power_field"],
-            idle=idle,
-            output=folder / "traces" / f"{modality_key(*key)}.parquet",
-        )
+        request = modality_request(config, folder, key, images[key[-1]], idle)
         error = None
         try:
             measure_modality(request, workshop=workshop)

@@ -126,14 +126,13 @@ def build_energy(
         rows.append(energy_row(each, chosen, campaign, flags))
         long.extend(estimator_rows(each, campaign))
     repeats: list[dict[str, Any]] = []
+    drift: list[dict[str, Any]] = []
     if cold is not None:
         guard = Guard(expected_settings, traces[0], found[0].meta)
         repeats = sorted(
             _repeats(anchors, guard, cold, analysis, campaign), key=lambda r: r["unix_time_s"]
         )
-    drift = (
-        anchor_drift(repeats, expected_settings["protocol"]["relative_width"]) if repeats else []
-    )
+        drift = anchor_drift(repeats, expected_settings["protocol"]["relative_width"])
     flags_of = session_flag(drift, _sessions(rows))
     for row in rows:
         row["flags"] |= {flags_of[row["session"]]} if flags_of else set()

@@ -67,25 +67,43 @@ def simulate_campaign(
                 neighbours=config.document["neighbours"],
             )
         )
-    for part, network, quality, image in measuring_order(config, list(images)):
-        request = MeasureRequest(
-            setup=config.setup,
-            setup_folder=folder,
-            part=part,
-            network=config.networks[network],
-            quality=quality,
-            image=image,
-            image_path=images[image],
-            settings=config.settings(),
-            power_field=config.document["power_field"],
-            idle=idle,
-            output=_trace(folder, part, network, quality, image),
-            passport=sensor,
-            neighbours=config.document["neighbours"],
-        )
+    for key in measuring_order(config, list(images)):
+        request = modality_request(config, folder, key, images[key[-1]], idle, sensor)
         outcome = measure_modality(request, workshop=workshop)
         anchor_after(config, request, outcome, workshop=workshop)
     return [_trace(folder, *key) for key in keys(config, list(images))]
+
+
+def modality_request(
+    config: Config,
+    folder: Path,
+    key: tuple[str, str, int, str],
+    image: Path,
+    idle: Path,
+    passport: Path | None = None,
+) -> MeasureRequest:
+    """What to ask for a modality whose trace is to lie under `folder`.
+
+    Args:
+        key: part, network, quality level and image.
+        image: the image's file.
+    """
+    part, network, quality, name = key
+    return MeasureRequest(
+        setup=config.setup,
+        setup_folder=folder,
+        part=part,
+        network=config.networks[network],
+        quality=quality,
+        image=name,
+        image_path=image,
+        settings=config.settings(),
+        power_field=config.document["power_field"],
+        idle=idle,
+        output=_trace(folder, *key),
+        passport=passport,
+        neighbours=config.document["neighbours"],
+    )
 
 
 def _trace(folder: Path, part: str, network: str, quality: int, image: str) -> Path:
