@@ -216,7 +216,7 @@ def views(opened: Page, folder: Path) -> list[Picture]:
     top = opened.run("return document.querySelector('#energy-over-pixels').offsetTop")
     clip(opened, folder / "phone.png", 0, top, PHONE, 1100)
     return [
-        Picture("page", "simulated", "What was measured and what came out."),
+        Picture("page", "simulated", "What the joules are and what came out."),
         Picture("phone", "simulated", "On a phone, at night."),
     ]
 

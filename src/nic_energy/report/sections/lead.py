@@ -1,4 +1,4 @@
-"""What was measured, on what and how."""
+"""What the joules are of, whose they are and how they came about."""
 
 import pandas as pd
 
@@ -98,4 +98,4 @@ def idle(context: Context) -> str:
     return f"{power.median():.2f} W ({', '.join(context.values('idle_kind'))})"
 
 
-SECTION = Section(10, "measured", "What was measured", body)
+SECTION = Section(10, "measured", "What these joules are", body)
