@@ -48,6 +48,12 @@ def test_a_failed_attempt_is_kept_and_never_stands_in(tmp_path: Path) -> None:
     assert [attempt.meta.error for attempt in store.attempts(KEY)] == ["lost"]
 
 
+def test_attempts_of_one_second_keep_their_order(tmp_path: Path) -> None:
+    store, trace = RawStore(tmp_path), modality_trace()
+    paths = [store.add(KEY, trace) for _ in range(6)]
+    assert [attempt.path for attempt in store.attempts(KEY)] == paths[::-1]
+
+
 def test_a_truncated_attempt_is_passed_over(tmp_path: Path) -> None:
     store, trace = RawStore(tmp_path), modality_trace()
     good = store.add(KEY, trace)

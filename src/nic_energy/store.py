@@ -78,8 +78,11 @@ class RawStore:
         require_room(self.root, ROOM_BYTES)
 
     def add(self, key: str, trace: Trace) -> Path:
-        """Write an attempt under `key` (`idle` or `{part}/{network}/q{quality}/{image}`)."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        """Write an attempt under `key` (`idle` or `{part}/{network}/q{quality}/{image}`).
+
+        Names sort by time, to the microsecond: two attempts of one second keep their order.
+        """
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         path = self.root / key / f"{stamp}-{secrets.token_hex(4)}.parquet"
         write_trace(path, trace)
         return path
