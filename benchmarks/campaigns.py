@@ -8,13 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from nic_energy.config import Config, resolve
 from nic_energy.energy.build import Analysis, EnergyTables, build_energy
+from nic_energy.measure.backends import STATE
 from nic_energy.measure.simulate import simulate_campaign
-from nic_energy.meters.virtual import Preset, read_preset
-from nic_energy.traces import read_meta
+from nic_energy.measure.virtual import VirtualBackend
+from nic_energy.measure.workshop import Workshop
+from nic_energy.meters.virtual import Preset, VirtualGpu
+from nic_energy.traces import TraceMeta, read_meta
 
 PRESETS = ("turing", "turing_20ms", "a100", "ampere", "ada", "hopper")
 
@@ -56,28 +60,55 @@ def scratch() -> Iterator[Path]:
         yield Path(name)
 
 
+class _Watched(Workshop):
+    """Keeps the virtual GPUs that were opened, each with the span of virtual time that it knows:
+    what the thermometer shows in whole kelvins, their timelines know exactly.
+    """
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[float, VirtualGpu]] = []
+
+    def open(self, settings: Mapping[str, Any], setup_folder: Path) -> VirtualBackend:
+        """The virtual GPU of the settings."""
+        backend = VirtualBackend(settings, setup_folder / STATE)
+        self.opened.append((backend.gpu.now(), backend.gpu))
+        return backend
+
+    def gpu_at(self, time_s: float) -> VirtualGpu:
+        """The one that was open at a time."""
+        return next(gpu for begin, gpu in self.opened if begin <= time_s <= gpu.now())
+
+
+def true_energy_j(gpu: VirtualGpu, meta: TraceMeta) -> float:
+    """True energy of an execution in J, by definition of the measurand at the temperature that
+    the chip really had in the windows that count.
+    """
+    work, preset = meta.run["truth"], gpu.preset
+    marks = [(w.start_s + w.end_s) / 2 for w in meta.windows if w.admissible]
+    really_c = float(gpu.timeline.temperature_c(np.array(marks)).mean())
+    power_w = work["energy_j"] / work["duration_s"]
+    cooler_k = preset.settled_c(preset.idle_w + power_w) - really_c
+    return float(work["energy_j"] - preset.leakage_w_per_k * cooler_k * work["duration_s"])
+
+
 def simulate(
     config: Config, images: Mapping[str, Path], analyses: Sequence[Analysis]
 ) -> tuple[list[EnergyTables], dict[tuple[str, int, str], float]]:
     """Measure a campaign and evaluate it.
 
     Returns:
-        The tables of each analysis, and the true energy in J per (network, quality, image): that
-        of the modality at the temperature which its windows had, as the measurand is defined.
+        The tables of each analysis, and the true energy in J per (network, quality, image).
     """
     logging.disable(logging.WARNING)
+    workshop, truth = _Watched(), {}
     with scratch() as folder:
-        traces = simulate_campaign(config, images, folder)
+        traces = simulate_campaign(config, images, folder, workshop=workshop)
         idle = folder / "reference" / "idle.parquet"
         tables = [build_energy(traces, idle, config.settings(), each) for each in analyses]
-        works = [read_meta(path).run["truth"] for path in traces]
-    gpu = read_preset(config.document["virtual"]["gpu"])
-    truth = {}
-    for row, work in zip(tables[0].energy.to_dict("records"), works, strict=True):
-        power_w = work["energy_j"] / work["duration_s"]
-        cooler_k = gpu.settled_c(gpu.idle_w + power_w) - row["temperature_c"]
-        less_j = gpu.leakage_w_per_k * cooler_k * work["duration_s"]
-        truth[row["network"], row["quality"], row["image"]] = work["energy_j"] - less_j
+        for meta in map(read_meta, traces):
+            assert meta.modality is not None
+            key = (meta.modality.network, meta.modality.quality, meta.modality.image.image)
+            truth[key] = true_energy_j(workshop.gpu_at(meta.windows[0].start_s), meta)
     return tables, truth
 
 

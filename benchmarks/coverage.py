@@ -176,7 +176,7 @@ idle reference, its own residuals of the images about the line (as large as the 
 wrong by an error of its own (standard uncertainty {100 * GAIN_U_SHARE:g} %). {IMAGES} images each, one of {len(POINTS)} networks in turn.
 
 An interval *holds* when the truth lies within the expanded uncertainty U (95 %) of the value. For energies the truth is the true energy of that
-modality at the temperature of its windows; for α and β it is the line from which the residuals depart. Idle and gain are common to all rows of a campaign, so the standard error
+modality at the temperature that the chip really had in its windows, which the thermometer shows in whole kelvins; for α and β it is the line from which the residuals depart. Idle and gain are common to all rows of a campaign, so the standard error
 beside each share is over campaigns, not rows. The median U, in percent of the value, stands beside the coverage, since wide intervals would
 prove nothing. The presets differ by little more than these standard errors let them; the last row holds all campaigns. Everything here is **simulated**.
 """

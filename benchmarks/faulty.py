@@ -12,8 +12,15 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from benchmarks.campaigns import configuration, grey_images, markdown, scratch, sensor_gain
-from benchmarks.faulty_device import KINDS, FaultyBackend, FaultyWorkshop, draw
+from benchmarks.campaigns import (
+    configuration,
+    grey_images,
+    markdown,
+    scratch,
+    sensor_gain,
+    true_energy_j,
+)
+from benchmarks.faulty_device import KINDS, FaultyWorkshop, draw
 from benchmarks.table2 import sizes
 from nic_energy.analysis import failed_attempts
 from nic_energy.campaign import measuring_order
@@ -26,7 +33,7 @@ from nic_energy.measure.modality import measure_modality
 from nic_energy.measure.simulate import modality_request
 from nic_energy.meters.virtual import Fault, read_preset
 from nic_energy.store import RawStore, modality_key
-from nic_energy.traces import TraceMeta, read_meta
+from nic_energy.traces import read_meta
 
 GPU = "turing"
 SEEDS = (24, 31, 32)
@@ -151,7 +158,7 @@ def _measure(
         now_s = backend.gpu.now()
         began_s = began_s or backend.opened_s
         real = tuple(f for f in workshop.faults if backend.opened_s + f.at_s < now_s)
-        truth_j = 0.0 if error else _truth_j(backend, read_meta(request.output))
+        truth_j = 0.0 if error else true_energy_j(backend.gpu, read_meta(request.output))
         ran.append(_Ran(key, real, error, truth_j))
         if now_s - began_s >= 3600 * hours:
             break
@@ -169,18 +176,6 @@ def _kept_error(folder: Path, key: Key) -> str:
     if not found or not found[0].meta.error:
         raise AssertionError(f"{key} failed, and no attempt says why")
     return str(found[0].meta.error)
-
-
-def _truth_j(backend: FaultyBackend, meta: TraceMeta) -> float:
-    """True energy of an execution in J, by definition of the measurand at the temperature that
-    the chip really had in the windows that count.
-    """
-    gpu, work, preset = backend.gpu, meta.run["truth"], read_preset(GPU)
-    marks = [(w.start_s + w.end_s) / 2 for w in meta.windows if w.admissible]
-    really_c = float(gpu.timeline.temperature_c(np.array(marks)).mean())
-    power_w = work["energy_j"] / work["duration_s"]
-    cooler_k = preset.settled_c(preset.idle_w + power_w) - really_c
-    return float(work["energy_j"] - preset.leakage_w_per_k * cooler_k * work["duration_s"])
 
 
 def _evaluate(config: Config, folder: Path, ran: Sequence[_Ran]) -> list[Result]:

@@ -30,6 +30,7 @@
 set -uo pipefail
 
 GRACE_S=${NIC_ENERGY_GRACE_S:-480}    # from the signal to the stop of what is being measured
+KILL_S=${NIC_ENERGY_KILL_S:-60}       # from there to the end of what does not stop
 FINISHED=0
 STOPPED=9
 
@@ -77,7 +78,8 @@ stopped=0
 woken=0
 
 # SIGTERM, ahead of the time limit or by scancel: Snakemake begins nothing more. What is being measured has
-# GRACE_S to end; then it is stopped, and its attempt kept.
+# GRACE_S to end; then it is stopped, and its attempt kept. What hangs (in the driver) and so does not stop is
+# killed: this script is to end before Slurm ends it, which would leave the worker and its files on the node.
 stop() {
     woken=1
     [ "$stopped" = 1 ] && return
@@ -85,11 +87,17 @@ stop() {
     say "asked to stop; nothing new is begun, what is being measured has $GRACE_S s"
     [ "$campaign" = 0 ] && return
     kill -TERM "$campaign" 2>/dev/null
+    set -m
     (
         sleep "$GRACE_S"
+        say "$GRACE_S s are over; what is being measured is stopped"
         kill -INT -- "-$campaign" 2>/dev/null
+        sleep "$KILL_S"
+        say "it does not stop in $KILL_S s; killed"
+        kill -KILL -- "-$campaign" 2>/dev/null
     ) &
     timer=$!
+    set +m
 }
 trap stop TERM INT
 
@@ -109,8 +117,12 @@ while :; do
     [ "$woken" = 1 ] || break
 done
 
-[ "$timer" = 0 ] || kill "$timer" 2>/dev/null
-nic-energy worker stop >/dev/null 2>&1
+[ "$timer" = 0 ] || kill -- "-$timer" 2>/dev/null
+nic-energy worker stop >/dev/null 2>&1 || {
+    hung=$(nic-energy worker status --json | sed -n 's/^ *"pid": \([0-9]*\),*$/\1/p')
+    # shellcheck disable=SC2086
+    [ -z "$hung" ] || { say "worker $hung does not leave; killed" && kill -KILL $hung; }
+}
 rm -rf "$XDG_RUNTIME_DIR"
 # Snakemake that was itself killed (for want of memory) has left its lock.
 [ "$code" -gt 128 ] || rm -f "$running"

@@ -22,6 +22,7 @@ class ClusterCampaign(Campaign):
     """The folder, its configuration, and how it is run on the cluster."""
 
     cluster: Slurm | None = None
+    profile: Path = ROOT / "profiles" / "slurm"
 
     def prepare(self) -> "ClusterCampaign":
         """Two networks at two quality levels on three sizes."""
@@ -38,6 +39,16 @@ class ClusterCampaign(Campaign):
             protocol={"sampling_hz": 10, "min_duration_s": 2, "min_repetitions": 3,
                       "max_repetitions": 5, "idle_s": 10},
         )  # fmt: skip
+        return self
+
+    def prepare_on_processors(self) -> "ClusterCampaign":
+        """One image, a network of a millisecond, and one that stops or stays as a test says."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        Campaign.prepare(self)
+        with (self.folder / "networks.tsv").open("a") as table:
+            table.write("lingering\tLinger\t1\t2\t4\ttests.cluster.networks:lingering\n")
+        self.environment["LINGERING"] = str(self.folder / "lingering")
+        self.configure(images={"select": 1})
         return self
 
     def env(self) -> dict[str, str]:
@@ -65,7 +76,7 @@ class ClusterCampaign(Campaign):
         return [
             *own[: own.index("--cores")],
             "--resources", f"gpu={DOZEN}",
-            "--workflow-profile", str(ROOT / "profiles" / "slurm"),
+            "--workflow-profile", str(self.profile),
             "--slurm-init-seconds-before-status-checks", "1",
             "--cores", "1",
             "--default-resources", "mem_mb=1000", "runtime=10",
@@ -83,12 +94,12 @@ class ClusterCampaign(Campaign):
                 start_new_session=True,
             )
 
-    def submit(self) -> str:
-        """Submit the campaign as one allocation; the id of the job."""
+    def submit(self, *options: str) -> str:
+        """Submit the campaign as one allocation, with options of sbatch; the id of the job."""
         assert self.cluster is not None
         done = subprocess.run(
             [
-                "sbatch", "--parsable", "--cpus-per-task=1", "--mem=2G", "--time=30",
+                "sbatch", "--parsable", "--cpus-per-task=1", "--mem=2G", "--time=30", *options,
                 str(ROOT / "profiles" / "slurm" / "campaign.sh"),
                 "results/small/energy.csv",
                 "--snakefile", str(ROOT / "Snakefile"),

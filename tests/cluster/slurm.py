@@ -3,7 +3,6 @@
 import json
 import os
 import pwd
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.cluster import accounting
+from tests.cluster.accounting import Accounting
+from tests.cluster.accounting import find as _find
+from tests.cluster.accounting import program as _program
 
 INSTALL = "apt-get install -y munge slurm-wlm"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel")
@@ -56,19 +60,23 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 DefMemPerCPU=512
 GresTypes=gpu
-AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
+{accounting}JobAcctGatherType=jobacct_gather/none
 JobCompType=jobcomp/none
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket={cpus} \
 ThreadsPerCore=1 RealMemory=64000 Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=120 DefaultTime=10 State=UP OverSubscribe=NO
 """
 
+NO_ACCOUNTING = "AccountingStorageType=accounting_storage/none\n"
+
 SHIM = """#!/bin/sh
 # The jobstep executor takes SLURM_CONF from the environment of its srun; a cluster with its
 # slurm.conf in /etc does without this.
 SLURM_CONF={root}/etc/slurm.conf exec {srun} "$@"
 """
+
+DAEMONS = {"slurmctld", "munged", "slurmdbd", "mariadbd"}
+"""What a node that fails does not take with it."""
 
 NO_SACCT = """#!/bin/sh
 # A cluster without accounting, whose users have no sacct: the executor asks `which`. Where it finds
@@ -85,6 +93,7 @@ class Slurm:
     root: Path
     guardian: "subprocess.Popen[str]"
     host: str = field(default_factory=lambda: socket.gethostname().partition(".")[0])
+    accounting_port: int | None = None
 
     def environment(self) -> dict[str, str]:
         """What a process needs to find it: never the Slurm of the machine, if there is one."""
@@ -123,7 +132,7 @@ class Slurm:
     def fail_node(self) -> None:
         """Kill slurmd and everything that it runs, as a node does that loses its power."""
         self._order(kill="slurmd")
-        _kill_adopted(self.guardian.pid, {"slurmctld", "munged"})
+        _kill_adopted(self.guardian.pid, DAEMONS)
         self.ask("scontrol", "update", f"nodename={self.host}", "state=down", "reason=test")
 
     def start(self) -> None:
@@ -136,6 +145,11 @@ class Slurm:
             f"--log-file={self.root}/munge/munged.log",
         ])  # fmt: skip
         wait_for((run / "munge.socket").exists, f"munge\n{self.logs()}")
+        if self.accounting_port is not None:
+            user = pwd.getpwuid(os.getuid()).pw_name
+            Accounting(
+                self.root, self.host, user, self.accounting_port, self._start, self._wait_for
+            ).bring_up()
         self._order(start="slurmctld", argv=[_program("slurmctld"), "-D", "-c"])
         wait_for(lambda: self._pings(), f"slurmctld\n{self.logs()}")
         self.start_node()
@@ -154,6 +168,12 @@ class Slurm:
         )
         return "is UP" in done.stdout
 
+    def _start(self, name: str, argv: list[str]) -> None:
+        self._order(start=name, argv=argv)
+
+    def _wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        wait_for(condition, f"{what}\n{self.logs()}")
+
     def _order(self, **order: Any) -> str:
         assert self.guardian.stdin is not None and self.guardian.stdout is not None
         self.guardian.stdin.write(json.dumps(order) + "\n")
@@ -162,13 +182,16 @@ class Slurm:
 
 
 @contextmanager
-def slurm(root: Path, min_job_age: int = 300) -> Iterator[Slurm]:
+def slurm(root: Path, min_job_age: int = 300, accounted: bool = False) -> Iterator[Slurm]:
     """Bring a cluster up, and take it down with everything that runs on it.
 
     Args:
         root: an empty folder with a short path, for the sockets in it.
         min_job_age: how long in s the controller remembers finished jobs.
+        accounted: with slurmdbd, whose `sacct` the users of the cluster have.
     """
+    if accounted:
+        accounting.require()
     missing = [name for name in PROGRAMS if _find(name) is None]
     if missing:
         raise RuntimeError(f"no {', '.join(missing)} for the tests on a cluster: {INSTALL}")
@@ -180,7 +203,7 @@ def slurm(root: Path, min_job_age: int = 300) -> Iterator[Slurm]:
     key = root / "munge" / "munge.key"
     key.touch(mode=0o600)
     key.write_bytes(os.urandom(128))
-    controller_port, node_port = _free_ports(2)
+    controller_port, node_port, accounting_port = _free_ports(3)
     host = socket.gethostname().partition(".")[0]
     (root / "etc" / "slurm.conf").write_text(
         CONF.format(
@@ -190,6 +213,9 @@ def slurm(root: Path, min_job_age: int = 300) -> Iterator[Slurm]:
             controller_port=controller_port,
             node_port=node_port,
             min_job_age=min_job_age,
+            accounting=accounting.SLURM_CONF.format(port=accounting_port, root=root)
+            if accounted
+            else NO_ACCOUNTING,
             cpus=CPUS,
             gpus=len(GPUS),
         )
@@ -197,10 +223,10 @@ def slurm(root: Path, min_job_age: int = 300) -> Iterator[Slurm]:
     (root / "etc" / "gres.conf").write_text(
         "".join(f"NodeName={host} Name=gpu File={gpu}\n" for gpu in GPUS)
     )
-    for name, text in {
-        "srun": SHIM.format(root=root, srun=_program("srun")),
-        "which": NO_SACCT.format(which=_program("which")),
-    }.items():
+    shims = {"srun": SHIM.format(root=root, srun=_program("srun"))}
+    if not accounted:
+        shims["which"] = NO_SACCT.format(which=_program("which"))
+    for name, text in shims.items():
         shim = root / "bin" / name
         shim.write_text(text)
         shim.chmod(0o755)
@@ -214,7 +240,7 @@ def slurm(root: Path, min_job_age: int = 300) -> Iterator[Slurm]:
         start_new_session=True,
     )
     try:
-        cluster = Slurm(root, guardian, host)
+        cluster = Slurm(root, guardian, host, accounting_port if accounted else None)
         cluster.start()
         yield cluster
     finally:
@@ -229,16 +255,6 @@ def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = DEADL
     while not condition():
         assert time.monotonic() < end, f"not within {deadline_s:.0f} s: {what}"
         time.sleep(0.1)
-
-
-def _find(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
-
-
-def _program(name: str) -> str:
-    found = _find(name)
-    assert found is not None
-    return found
 
 
 def _free_ports(number: int) -> list[int]:

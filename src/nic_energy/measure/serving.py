@@ -188,15 +188,15 @@ class Worker:
             self._desk.after(request, outcome, partial(self._report, connection), self._workshop)
         except NicEnergyError as error:
             self._workshop.failed()
-            send(connection, _error(error, error.exit_code))
+            _tell(connection, _error(error, error.exit_code))
             interrupts.raise_pending()
         except InterruptedMeasurementError as error:
-            send(connection, _error(error, error.exit_code))
+            _tell(connection, _error(error, error.exit_code))
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear of it
             self._broken = True
             log.error("unexpected error; the worker leaves\n%s", traceback.format_exc())
-            send(connection, _error(error, 1))
+            _tell(connection, _error(error, 1))
         else:
             attempt = str(outcome.attempt.resolve())
             send(connection, {"kind": "done", "attempt": attempt, "text": text})
@@ -267,6 +267,14 @@ class _Forward(logging.Handler):
             send(self._connection, {"kind": "log", "text": self.format(record)})
         except WorkerGoneError:
             return
+
+
+def _tell(connection: Connection, message: Mapping[str, Any]) -> None:
+    """Send an error; that its client is gone must not take the place of a signal to leave."""
+    try:
+        send(connection, message)
+    except WorkerGoneError as gone:
+        log.warning("a client went away: %s", gone)
 
 
 def _error(error: BaseException, exit_code: int) -> dict[str, Any]:
