@@ -37,7 +37,7 @@ from nic_energy.energy.uncertainty import temperature_effect
 from nic_energy.errors import MismatchError, StoreError
 from nic_energy.statistics.moderation import CommonVariance, common_variance
 from nic_energy.statistics.pooled import pooled
-from nic_energy.traces import TraceMeta, read_meta, read_trace
+from nic_energy.traces import Trace, TraceMeta, read_meta, read_trace
 from nic_energy.vocabulary import ESTIMATORS, EstimatorName, IdleKind
 
 log = logging.getLogger(__name__)
@@ -163,15 +163,15 @@ def _repeats(
     """Rows of anchors.csv."""
     for path in paths:
         try:
-            result = _evaluate_one(guard, cold, analysis, path)
-            if isinstance(result, str):
-                raise MismatchError(result)
-            chosen = _chosen(path, result[0], analysis)
-        except MismatchError as reason:
+            trace = read_trace(path)
+            guard.check(path, trace.meta)
+            found, _ = _evaluate_trace(trace, cold, analysis)
+            chosen = _chosen(path, found, analysis)
+        except (MismatchError, StoreError) as reason:
             log.warning("anchor passed over: %s", reason)
             continue
-        flags = row_flags(result[0], chosen, campaign, cold)
-        yield anchor_row(result[0], chosen, campaign, flags, windows_at(read_trace(path)))
+        flags = row_flags(found, chosen, campaign, cold)
+        yield anchor_row(found, chosen, campaign, flags, windows_at(trace))
 
 
 def _evaluate_all(
@@ -232,6 +232,12 @@ def _evaluate_one(
     except StoreError as error:
         return str(error)
     guard.check(path, trace.meta)
+    return _evaluate_trace(trace, cold, analysis)
+
+
+def _evaluate_trace(
+    trace: Trace, cold: IdlePower | None, analysis: Analysis
+) -> tuple[Evaluated, Sequence[IdlePower]]:
     own = [idle for kind in OWN_IDLES if (idle := idle_power(trace, kind)) is not None]
     idle = next((each for each in own if each.kind == analysis.idle_kind), None)
     if analysis.idle_kind == "cold":

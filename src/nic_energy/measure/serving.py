@@ -269,7 +269,7 @@ class _Forward(logging.Handler):
             return
 
 
-def _tell(connection: Connection, message: Mapping[str, Any]) -> None:
+def _tell(connection: Connection, message: dict[str, Any]) -> None:
     """Send an error; that its client is gone must not take the place of a signal to leave."""
     try:
         send(connection, message)
