@@ -69,6 +69,7 @@ def test_a_job_on_another_gpu_measures_nothing_and_the_right_one_goes_on(
         assert "begins on" in said
         assert "GPU 1\n" in said
         assert all(words in said for words in REFUSED), said
+        assert "returned non-zero exit status 8" in said
         assert "ended with exit code 1; what failed is named above" in said
         assert campaign.accepted() == measured
         assert campaign.attempts() == attempts
