@@ -53,11 +53,15 @@ def grey_images(sizes: Mapping[str, tuple[int, int]], folder: Path) -> dict[str,
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for one campaign, in memory where the system has such a place."""
+    """A folder for one campaign, in memory where the system has such a place; alone in its parent,
+    since virtual GPUs below one parent are neighbours in one machine and wait for one another.
+    """
     memory = Path("/dev/shm")
     parent = str(memory) if os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="nic-energy-", dir=parent) as name:
-        yield Path(name)
+        folder = Path(name) / "campaign"
+        folder.mkdir()
+        yield folder
 
 
 class _Watched(Workshop):
