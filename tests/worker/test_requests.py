@@ -4,13 +4,15 @@ import os
 import socket
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from nic_energy.cli.working import WorkersDesk
-from nic_energy.errors import ConfigError, DeviceError
+from nic_energy.errors import ConfigError, DeviceError, InterruptedMeasurementError
 from nic_energy.measure import serving
+from nic_energy.measure.modality import Outcome
 from nic_energy.measure.serving import Worker
 from nic_energy.worker import registry
 from nic_energy.worker.client import parsed, switched_off
@@ -80,6 +82,24 @@ def test_another_user_is_refused(worker: Worker, monkeypatch: pytest.MonkeyPatch
     worker._serve(theirs)
     with connected(ours) as connection, pytest.raises(WorkerGoneError):
         receive(connection, 1)
+
+
+def test_a_signal_to_leave_outlives_the_client_that_asked(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with connected(ours) as client:
+
+        def told_to_leave(*_: Any) -> Outcome:
+            client.close()
+            raise InterruptedMeasurementError("stopped by SIGTERM")
+
+        monkeypatch.setattr(worker, "_checked", lambda _: OPTIONS)
+        monkeypatch.setattr(WorkersDesk, "prepare", lambda *_: SimpleNamespace(key="one"))
+        monkeypatch.setattr(worker, "_attempt", told_to_leave)
+        send(client, request(tmp_path))
+        with pytest.raises(InterruptedMeasurementError, match="SIGTERM"):
+            worker._serve(theirs)
 
 
 def test_the_folder_of_sockets_is_its_owners_alone(
