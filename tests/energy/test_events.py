@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nic_energy.energy.events import events, idle_events
-from nic_energy.traces import Trace, samples_table
+from nic_energy.traces import Interval, Trace, samples_table
 from tests.traces import idle_trace, modality_trace
 
 
@@ -65,3 +65,23 @@ def test_an_idle_reference_with_company_says_so() -> None:
     assert idle_events(alone) == set()
     rows = [{**row, "compute_processes": 1} for row in alone.samples.to_pylist()]
     assert idle_events(replace(alone, samples=samples_table(rows))) == {"idle_other_processes"}
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(9.0, set()), (11.0, {"idle_busy"})])
+def test_an_idle_reference_on_a_busy_device_says_so(percent: float, expected: set[str]) -> None:
+    rows = [{**row, "utilization_percent": percent} for row in idle_trace().samples.to_pylist()]
+    assert idle_events(replace(idle_trace(), samples=samples_table(rows))) == expected
+
+
+def test_what_kept_the_device_busy_before_the_idle_interval_does_not_count() -> None:
+    quiet = idle_trace()
+    times = quiet.column("time_s")
+    begin = float(times[len(times) // 2])
+    rows = [
+        {**row, "utilization_percent": 100.0 if row["time_s"] < begin else 0.0}
+        for row in quiet.samples.to_pylist()
+    ]
+    busy = replace(quiet, samples=samples_table(rows))
+    assert idle_events(replace(busy, meta=replace(busy.meta, intervals=()))) == {"idle_busy"}
+    marks = (Interval("settle", 0.0, begin), Interval("idle", begin, float(times[-1])))
+    assert idle_events(replace(busy, meta=replace(busy.meta, intervals=marks))) == set()

@@ -1,5 +1,5 @@
 """What happened on the device during a measurement that should not have: throttling for heat or
-by the power brake, and compute processes of others.
+by the power brake, compute processes of others, and an idle reference on a busy device.
 
 The software power cap and steps of the boost clock are normal under load and no event.
 """
@@ -29,8 +29,24 @@ def events(trace: Trace, windows: Sequence[Window]) -> set[str]:
     return found
 
 
+BUSY_PERCENT = 10.0
+"""A desktop at rest keeps its device less busy than this, on average."""
+
+
 def idle_events(trace: Trace) -> set[str]:
-    """Flags of an idle reference: nobody computes on the device before anything is loaded."""
-    processes = trace.column("compute_processes")
+    """Flags of an idle reference: nobody computes on the device before anything is loaded, and
+    nothing keeps it busy, since what it drew then would be missing from every energy.
+    """
+    processes, busy = trace.column("compute_processes"), trace.column("utilization_percent")
     known = processes[np.isfinite(processes)]
-    return {"idle_other_processes"} if len(known) and known.max() > 0 else set()
+    found = set()
+    if len(known) and known.max() > 0:
+        found.add("idle_other_processes")
+    marks = [mark for mark in trace.meta.intervals if mark.phase == "idle"]
+    if marks:
+        time = trace.column("time_s")
+        busy = busy[(time >= marks[0].start_s) & (time <= marks[0].end_s)]
+    busy = busy[np.isfinite(busy)]
+    if len(busy) and busy.mean() > BUSY_PERCENT:
+        found.add("idle_busy")
+    return found

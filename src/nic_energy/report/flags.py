@@ -11,6 +11,8 @@ FLAG_MEANINGS = {
     "context_idle_rejected": "there is no context idle, since its readings could not be right",
     "counter_disagrees": "counter and integrated power of a window differ by more than both can "
     "be wrong",
+    "idle_busy": "the device was busy for more than a tenth of the idle reference: energies come "
+    "out too low, record it again",
     "idle_not_settled": "the idle reference began before the power had come to rest",
     "idle_other_processes": "others computed on the device during the idle reference",
     "idle_session_differs": "measured in another session than the idle reference",
