@@ -82,7 +82,7 @@ class RawStore:
 
         Names sort by time, to the microsecond: two attempts of one second keep their order.
         """
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
         path = self.root / key / f"{stamp}-{secrets.token_hex(4)}.parquet"
         write_trace(path, trace)
         return path

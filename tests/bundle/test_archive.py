@@ -291,5 +291,6 @@ def test_every_file_of_the_format_has_one_place() -> None:
     assert kind_of("models/energy_models.csv") == "table"
     assert kind_of("complexity_layers.csv") == "input"
     assert kind_of("raw/idle/20260101T000000Z-0a1b2c3d.parquet") == "raw"
+    assert kind_of("raw/idle/20260101T000000000000Z-0a1b2c3d.parquet") == "raw"
     assert kind_of("models/energy_models.csv\n") is None
     assert kind_of("traces/chain/net/q1/image.parquet/x") is None

@@ -33,7 +33,7 @@ PLACES: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
         ("trace", rf"traces/{MODALITY}\.parquet"),
         (
             "raw",
-            rf"raw/(idle|passport|(anchor/)?{MODALITY})/[0-9TZ]{{1,20}}-[0-9a-f]{{1,20}}\.parquet",
+            rf"raw/(idle|passport|(anchor/)?{MODALITY})/[0-9TZ]{{1,24}}-[0-9a-f]{{1,20}}\.parquet",
         ),
         ("table", r"(models/)?[a-z_]{1,60}\.csv"),
         ("picture", rf"figures/{NAME}\.(svg|png)|report\.html"),
