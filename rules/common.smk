@@ -9,12 +9,12 @@ from snakemake.exceptions import WorkflowError
 
 from nic_energy import fingerprint
 from nic_energy.campaign import (
+    Staleness,
     compared_folder,
     keys,
     measuring_order,
     networks_of_table,
     passport_is_stale,
-    trace_is_stale,
     trace_path,
 )
 from nic_energy.config import resolve
@@ -130,10 +130,16 @@ def idle_of_passport(wildcards):
     return IDLE if passport_is_stale(CAMPAIGN, PASSPORT_CODE) else ancient(IDLE)
 
 
+@lru_cache(maxsize=1)
+def staleness():
+    """Which traces have to be measured again, as it was when the run began."""
+    return Staleness(CAMPAIGN, MEASURING_CODE)
+
+
 @lru_cache(maxsize=None)
 def is_stale(*key):
-    """Whether the trace of a modality has to be measured again, as it was when the run began."""
-    return trace_is_stale(CAMPAIGN, key, MEASURING_CODE)
+    """Whether the trace of a modality has to be measured again."""
+    return staleness().of(*key)
 
 
 def reference_of_modality(wildcards, path):

@@ -60,17 +60,20 @@ def test_a_trace_is_stale_by_its_settings_its_code_its_network_or_when_it_cannot
 ) -> None:
     row = fingerprint.of_network(config.networks["mbt2018"])
 
+    judge = campaign.Staleness(config, "code")
+
     def stale(**changes: object) -> bool:
         put(config, 1, "a", **{"run": {"network": row}, **changes})
-        return campaign.trace_is_stale(config, ("chain", "mbt2018", 1, "a"), "code")
+        return judge.of("chain", "mbt2018", 1, "a")
 
-    assert not campaign.trace_is_stale(config, ("chain", "mbt2018", 5, "missing"), "code")
+    assert not judge.of("chain", "mbt2018", 5, "missing")
     assert not stale()
     assert stale(settings={**config.settings(), "precision": "tf32"})
     assert stale(code_fingerprint="other")
     assert stale(run={"network": {**row, "pad_multiple": 1}})
+    assert stale(run={})
     campaign.trace_path("lab", "chain", "mbt2018", 1, "a").write_bytes(b"no trace")
-    assert campaign.trace_is_stale(config, ("chain", "mbt2018", 1, "a"), "code")
+    assert judge.of("chain", "mbt2018", 1, "a")
 
 
 def test_a_passport_is_stale_by_its_settings_or_its_code(config: Config) -> None:

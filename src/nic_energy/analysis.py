@@ -31,7 +31,7 @@ from nic_energy.models.residuals import residuals
 from nic_energy.models.slopes import complexity_models
 from nic_energy.models.validation import Plan, bootstrap, validation
 from nic_energy.store import Attempt, RawStore, anchor_attempts, modality_key
-from nic_energy.traces import read_meta
+from nic_energy.traces import read_trace
 from nic_energy.vocabulary import IdleKind
 
 ENERGY_FILES: Mapping[str, str] = {
@@ -63,6 +63,9 @@ TABLES: tuple[str, ...] = (
 )  # fmt: skip
 """Every table of a set-up that follows from its traces: what `derive` writes, and the workflow's
 rules of energy and models."""
+Key = tuple[str, str, int, str]
+"""A modality: part, network, quality level, image."""
+
 PAPER = ("table1", "table2", "text")
 
 
@@ -158,23 +161,36 @@ def energy_tables(
         workers: processes that may read traces at once.
     """
     folder = setup_folder(config.setup) if folder is None else folder
-    present, missing = [], []
-    for key in keys(config, [entry.image for entry in read_index(index)]):
-        path = folder / "traces" / f"{modality_key(*key)}.parquet"
-        problem = _unreadable(path) if config.document["allow_missing"] else None
-        if path.exists() and problem is None:
-            present.append(path)
-        else:
-            missing.append(_missing(config.setup, RawStore(folder), key, problem))
-    found = build_energy(
-        present,
-        folder / "reference" / "idle.parquet",
-        expected_settings=config.settings() if settings is None else settings,
-        analysis=analysis_of(config),
-        missing=missing,
-        workers=workers,
-        anchors=anchor_attempts(folder),
-    )
+    paths = {
+        key: folder / "traces" / f"{modality_key(*key)}.parquet"
+        for key in keys(config, [entry.image for entry in read_index(index)])
+    }
+    there = {key: path for key, path in paths.items() if path.exists()}
+
+    def build(broken: Mapping[Key, str]) -> EnergyTables:
+        store = RawStore(folder)
+        return build_energy(
+            [path for key, path in there.items() if key not in broken],
+            folder / "reference" / "idle.parquet",
+            expected_settings=config.settings() if settings is None else settings,
+            analysis=analysis_of(config),
+            missing=[
+                _missing(config.setup, store, key, broken.get(key))
+                for key in paths
+                if key not in there or key in broken
+            ],
+            workers=workers,
+            anchors=anchor_attempts(folder),
+        )
+
+    try:
+        found = build({})
+    except StoreError:
+        # Looked for only now: reading all of them beforehand takes as long as a tenth of the rest.
+        broken = _unreadable(there) if config.document["allow_missing"] else {}
+        if not broken:
+            raise
+        found = build(broken)
     return labelled(found, config.setup)
 
 
@@ -243,19 +259,18 @@ def meter_of(options: Mapping[str, Any]) -> MeterSpec:
     )
 
 
-def _unreadable(path: Path) -> str | None:
-    """Why a trace that is there cannot be used, None where it can or is not there."""
-    try:
-        if path.exists():
-            read_meta(path)
-    except StoreError as error:
-        return f"StoreError: {error}"
-    return None
+def _unreadable(there: Mapping[Key, Path]) -> dict[Key, str]:
+    """Why traces that are there cannot be used, of those that cannot."""
+    found = {}
+    for key, path in there.items():
+        try:
+            read_trace(path)
+        except StoreError as error:
+            found[key] = f"StoreError: {error}"
+    return found
 
 
-def _missing(
-    setup: str, store: RawStore, key: tuple[str, str, int, str], problem: str | None
-) -> Mapping[str, Any]:
+def _missing(setup: str, store: RawStore, key: Key, problem: str | None) -> Mapping[str, Any]:
     """A row of missing.csv; `problem` says why the trace that is there cannot be used."""
     part, network, quality, image = key
     failed = failed_attempts(store, key)
@@ -270,6 +285,6 @@ def _missing(
     }
 
 
-def failed_attempts(store: RawStore, key: tuple[str, str, int, str]) -> list[Attempt]:
+def failed_attempts(store: RawStore, key: Key) -> list[Attempt]:
     """The failed attempts at a modality, the newest first."""
     return [a for a in store.attempts(modality_key(*key)) if a.meta.outcome == "failed"]

@@ -15,7 +15,7 @@ from nic_energy.config.settings import differences, resolved
 from nic_energy.errors import StoreError
 from nic_energy.files import digest_of
 from nic_energy.store import modality_key
-from nic_energy.traces import TraceMeta, read_meta
+from nic_energy.traces import TraceMeta, read_document, read_meta
 
 WARM_UP_S = 8.0
 """Starting a process, importing torch and loading a network, roughly."""
@@ -105,23 +105,32 @@ def networks_of_table(config: Config) -> list[str]:
         return []
 
 
-def trace_is_stale(config: Config, key: Sequence[Any], code_fingerprint: str) -> bool:
-    """Whether there is a trace of a modality (part, network, quality, image) that has to be
-    measured again: other settings, code or row of the networks table, or not readable.
+class Staleness:
+    """Whether traces have to be measured again: other settings, code or row of the networks table,
+    or not readable. Asked for every modality as a run begins, so it computes what they share once.
     """
-    path = trace_path(config.setup, *key)
-    if not path.exists():
-        return False
-    try:
-        meta = read_meta(path)
-    except StoreError:
-        return True
-    row = fingerprint.of_network(config.networks[key[1]])
-    return (
-        bool(differences(config.settings(), meta.settings))
-        or meta.code_fingerprint != code_fingerprint
-        or meta.run.get("network") != row
-    )
+
+    def __init__(self, config: Config, code_fingerprint: str) -> None:
+        self._setup, self._code = config.setup, code_fingerprint
+        self._settings = config.settings()
+        self._rows = {
+            name: fingerprint.of_network(config.networks[name]) for name, _ in config.points
+        }
+
+    def of(self, part: str, network: str, quality: int, image: str) -> bool:
+        """Whether there is a trace of a modality that has to be measured again."""
+        path = trace_path(self._setup, part, network, quality, image)
+        if not path.exists():
+            return False
+        try:
+            document = read_document(path)
+            return (
+                bool(differences(self._settings, document["settings"]))
+                or document["code_fingerprint"] != self._code
+                or document["run"].get("network") != self._rows[network]
+            )
+        except (StoreError, KeyError, TypeError, AttributeError):
+            return True
 
 
 def passport_is_stale(config: Config, code_fingerprint: str) -> bool:

@@ -8,7 +8,7 @@ measurement can be rebuilt from it on a machine without a GPU.
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -337,22 +337,35 @@ def read_meta(path: Path) -> TraceMeta:
     Raises:
         StoreError: the file is no trace, is truncated, or has another schema version.
     """
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(_unreadable(path, error)) from error
-    return _meta_from(path, metadata)
+    return _rebuilt(path, read_document(path))
 
 
-def read_trace(path: Path) -> Trace:
-    """Read a trace.
+def read_document(path: Path) -> dict[str, Any]:
+    """Read only the metadata of a trace, as the JSON document that they are: for thousands of
+    traces of which a key or two matter.
 
     Raises:
         StoreError: the file is no trace, is truncated, or has another schema version.
     """
     try:
-        with pq.ParquetFile(path) as file:
-            meta = _meta_from(path, file.schema_arrow.metadata or {})
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(_unreadable(path, error)) from error
+    return _document_of(path, metadata)
+
+
+def read_trace(path: Path, without: Collection[str] = ()) -> Trace:
+    """Read a trace.
+
+    Args:
+        without: sample columns that are left out, which is faster; the trace has none of them.
+
+    Raises:
+        StoreError: the file is no trace, is truncated, or has another schema version.
+    """
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            meta = _rebuilt(path, _document_of(path, file.schema_arrow.metadata or {}))
             names = set(file.schema_arrow.names)
             missing = set(SAMPLE_COLUMN_NAMES) - names
             if missing - LATER_COLUMNS:
@@ -360,14 +373,14 @@ def read_trace(path: Path) -> Trace:
                     f"{path}: not a whole trace, columns missing: {', '.join(sorted(missing))}."
                 )
             # Threads cost more than they save on a file of a few thousand samples.
-            known = [name for name in SAMPLE_COLUMN_NAMES if name in names]
-            table = file.read(columns=known, use_threads=False)
+            wanted = [name for name in SAMPLE_COLUMN_NAMES if name not in without]
+            table = file.read(columns=[n for n in wanted if n in names], use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(_unreadable(path, error)) from error
     for column in SAMPLE_COLUMNS:
         if column.name in missing:
             table = table.append_column(column.name, pa.nulls(table.num_rows, column.type))
-    return Trace(table.select(list(SAMPLE_COLUMN_NAMES)), meta)
+    return Trace(table.select(wanted), meta)
 
 
 def _unreadable(path: Path, error: Exception) -> str:
@@ -380,11 +393,11 @@ def _unreadable(path: Path, error: Exception) -> str:
     )
 
 
-def _meta_from(path: Path, metadata: Mapping[bytes, bytes]) -> TraceMeta:
+def _document_of(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     if METADATA_KEY not in metadata:
         raise StoreError(f"{path}: not a nic-energy trace (no `nic_energy` metadata).")
     try:
-        document = json.loads(metadata[METADATA_KEY])
+        document: dict[str, Any] = json.loads(metadata[METADATA_KEY])
         version = str(document.get("schema_version"))
     except (ValueError, AttributeError, RecursionError) as error:
         raise StoreError(f"{path}: its `nic_energy` metadata are damaged ({error}).") from error
@@ -393,6 +406,10 @@ def _meta_from(path: Path, metadata: Mapping[bytes, bytes]) -> TraceMeta:
             f"{path}: trace schema version {version}, but this nic-energy reads "
             f"{SCHEMA_VERSION}. Use the release that wrote it."
         )
+    return document
+
+
+def _rebuilt(path: Path, document: Mapping[str, Any]) -> TraceMeta:
     try:
         return meta_from_document(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

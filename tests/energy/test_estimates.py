@@ -110,8 +110,10 @@ def test_rows_say_whether_they_are_calibrated_and_carry_the_gains_uncertainty() 
             found_by(record, given),
             CampaignFindings(nothing, nothing, nothing, given),
         )
-        made.append(energy_row(found, found.estimates["trapezoid"], campaign, set()))
-        assert len(estimator_rows(found, campaign)) == 3
+        rows = estimator_rows(found, campaign)
+        assert len(rows) == 3
+        chosen = found.estimates["trapezoid"]
+        made.append(energy_row(found, chosen, rows["trapezoid"], campaign, None))
     raw, calibrated = made
     assert (raw["calibrated"], calibrated["calibrated"]) == (False, True)
     assert raw["u_gain_j"] is None

@@ -16,7 +16,7 @@ import pytest
 
 from nic_energy import files, tables
 from nic_energy.analysis import energy_tables
-from nic_energy.campaign import estimate, passport_is_stale, state, trace_is_stale
+from nic_energy.campaign import Staleness, estimate, passport_is_stale, state
 from nic_energy.config import Config, resolve
 from nic_energy.errors import StoreError
 from nic_energy.traces import METADATA_KEY, read_meta
@@ -243,7 +243,7 @@ def test_a_truncated_trace_is_named_at_aggregation_and_left_out_with_allow_missi
 def test_a_truncated_trace_counts_as_stale_and_is_linked_again(measured: Desk) -> None:
     cut(measured.trace)
     config = config_of(measured)
-    assert trace_is_stale(config, MODALITY, "code")
+    assert Staleness(config, "code").of(*MODALITY)
     assert state(config, ["image"], "code").stale == {"the file cannot be read": 1}
     measured.trace.unlink()
     done = measured.here("measure")

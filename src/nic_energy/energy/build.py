@@ -1,6 +1,7 @@
 """The energy tables of a set-up, from its traces alone."""
 
 import contextlib
+import gc
 import logging
 import math
 import multiprocessing
@@ -31,7 +32,6 @@ from nic_energy.energy.rows import (
     energy_row,
     estimator_rows,
     head,
-    row_flags,
 )
 from nic_energy.energy.uncertainty import temperature_effect
 from nic_energy.errors import MismatchError, StoreError
@@ -47,6 +47,20 @@ Result = TypeVar("Result")
 REPORT_S = 10.0
 LEAST_TRACES = 100
 """Fewer traces than this are read sooner than another process starts."""
+
+NOT_ANALYSED = frozenset(
+    {
+        "failed_readings",
+        "memory_clock_mhz",
+        "memory_used_bytes",
+        "memory_utilization_percent",
+        "performance_state",
+        "read_duration_s",
+        "throttle_power_cap_ns",
+        "utilization_percent",
+    }
+)
+"""Sample columns that no row is made of; what they tell of a window is among its flags."""
 
 CHUNK = 20
 """Traces that a process takes at a time."""
@@ -122,9 +136,9 @@ def build_energy(
     long: list[dict[str, Any]] = []
     for path, each in zip(traces, found, strict=True):
         chosen = _chosen(path, each, analysis)
-        flags = row_flags(each, chosen, campaign, cold)
-        rows.append(energy_row(each, chosen, campaign, flags))
-        long.extend(estimator_rows(each, campaign))
+        own = estimator_rows(each, campaign)
+        rows.append(energy_row(each, chosen, own[chosen.estimator], campaign, cold))
+        long.extend(own.values())
     repeats: list[dict[str, Any]] = []
     drift: list[dict[str, Any]] = []
     if cold is not None:
@@ -163,15 +177,16 @@ def _repeats(
     """Rows of anchors.csv."""
     for path in paths:
         try:
-            trace = read_trace(path)
+            trace = read_trace(path, NOT_ANALYSED)
             guard.check(path, trace.meta)
             found, _ = _evaluate_trace(trace, cold, analysis)
             chosen = _chosen(path, found, analysis)
         except (MismatchError, StoreError) as reason:
             log.warning("anchor passed over: %s", reason)
             continue
-        flags = row_flags(found, chosen, campaign, cold)
-        yield anchor_row(found, chosen, campaign, flags, windows_at(trace))
+        own = estimator_rows(found, campaign)[chosen.estimator]
+        row = energy_row(found, chosen, own, campaign, cold)
+        yield anchor_row(row, windows_at(trace))
 
 
 def _evaluate_all(
@@ -228,7 +243,7 @@ def _evaluate_one(
     it cannot be read.
     """
     try:
-        trace = read_trace(path)
+        trace = read_trace(path, NOT_ANALYSED)
     except StoreError as error:
         return str(error)
     guard.check(path, trace.meta)
@@ -255,12 +270,15 @@ def _mapped(
     if workers < 2:
         yield map(function, paths)
         return
+    # Garbage is looked for again and again while results arrive: not among what is there already.
+    gc.freeze()
     # Forked, since a script that Snakemake runs cannot be imported a second time.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
         try:
             yield pool.map(function, paths, chunksize=CHUNK)
         finally:
             pool.shutdown(cancel_futures=True)
+            gc.unfreeze()
 
 
 def _chosen(path: Path, found: Evaluated, analysis: Analysis) -> Estimate:

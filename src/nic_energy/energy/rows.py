@@ -190,35 +190,42 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def estimator_rows(found: Evaluated, campaign: CampaignFindings) -> list[Row]:
+def estimator_rows(found: Evaluated, campaign: CampaignFindings) -> dict[EstimatorName, Row]:
     """Rows of energy_estimators.csv."""
-    return [
-        {
+    return {
+        name: {
             **head(found),
             **energies(found, estimate, campaign),
             "idle_kind": found.idle.kind if found.idle else None,
             **uncertainties(found, estimate, campaign),
         }
-        for estimate in found.estimates.values()
-    ]
+        for name, estimate in found.estimates.items()
+    }
 
 
 def energy_row(
-    found: Evaluated, estimate: Estimate, campaign: CampaignFindings, flags: set[str]
+    found: Evaluated,
+    estimate: Estimate,
+    own: Row,
+    campaign: CampaignFindings,
+    cold: IdlePower | None,
 ) -> Row:
-    """A row of energy.csv."""
-    meta, image, idle = found.meta, found.modality.image, found.idle
+    """A row of energy.csv; its flags are still a set.
+
+    Args:
+        estimate: by the estimator that is reported. own: its row of `estimator_rows`.
+        cold: the idle reference.
+    """
+    meta, image = found.meta, found.modality.image
     lasts = duration_s(found)
     return {
-        **head(found),
+        **own,
         "width": image.width,
         "height": image.height,
         "pixels": image.pixels,
         "padded_pixels": image.padded_pixels,
-        **energies(found, estimate, campaign),
         "executions": found.windows[-1].executions,
         "duration_s": lasts,
-        "idle_kind": idle.kind if idle else None,
         "mean_power_w": float(estimate.gross_j.mean()) / lasts,
         "temperature_c": _mean(found.temperatures_c),
         "sm_clock_mhz": _mean(found.clocks_mhz),
@@ -227,8 +234,7 @@ def energy_row(
         "bpp": meta.bpp,
         "psnr_db": meta.psnr_db,
         "session": meta.session,
-        "flags": flags,
-        **uncertainties(found, estimate, campaign),
+        "flags": row_flags(found, bool(own["converged"]), cold),
         "calibrated": campaign.calibration is not None,
         "repetitions_rejected": len(meta.windows) - len(found.windows),
         "rejected_for": tables.join_flags(
@@ -245,22 +251,17 @@ def energy_row(
     }
 
 
-def anchor_row(
-    found: Evaluated,
-    estimate: Estimate,
-    campaign: CampaignFindings,
-    flags: set[str],
-    unix_time_s: float,
-) -> Row:
-    """A row of anchors.csv; `u_repeat_j` leaves out what all repeats share."""
-    row = energy_row(found, estimate, campaign, flags)
+def anchor_row(row: Row, unix_time_s: float) -> Row:
+    """A row of anchors.csv from one of `energy_row`; `u_repeat_j` leaves out what all repeats
+    share.
+    """
     parts = [row["u_repeatability_j"], row["u_edges_j"], row["u_temperature_j"]]
     u_repeat = None if parts[0] is None else float(np.hypot.reduce([p or 0.0 for p in parts]))
     return {
         **{name: row.get(name) for name in tables.ANCHOR_COLUMNS},
         "unix_time_s": unix_time_s,
         "u_repeat_j": u_repeat,
-        "flags": tables.join_flags(flags),
+        "flags": tables.join_flags(row["flags"]),
     }
 
 
@@ -269,19 +270,13 @@ def _mean(values: FloatArray) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def row_flags(
-    found: Evaluated,
-    estimate: Estimate,
-    campaign: CampaignFindings,
-    cold: IdlePower | None,
-) -> set[str]:
+def row_flags(found: Evaluated, converged: bool, cold: IdlePower | None) -> set[str]:
     """The flags of one modality."""
     meta, idle = found.meta, found.idle
     kind = idle.kind if idle else "cold"
     unsettled = {f"{other}_idle_not_settled" for other in ("context", "paired") if other != kind}
     flags = {flag for flag in meta.flags if flag not in unsettled}
-    inflation = campaign.inflation(estimate.estimator, len(estimate.dynamic_j))
-    if not decide(estimate, meta, inflation).converged:
+    if not converged:
         flags.add("not_converged")
     if len(found.windows) < len(meta.windows):
         flags.add("windows_rejected")
