@@ -12,7 +12,7 @@ import json
 import tokenize
 from collections.abc import Iterable
 from dataclasses import asdict
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,7 @@ def _modules(entries: Iterable[str], root: Path) -> set[Path]:
     return found
 
 
+@cache
 def essence(source: str) -> str:
     """Source code without comments, docstrings, blank lines and trailing spaces.
 

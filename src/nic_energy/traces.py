@@ -348,7 +348,7 @@ def read_document(path: Path) -> dict[str, Any]:
         StoreError: the file is no trace, is truncated, or has another schema version.
     """
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        metadata = pq.read_metadata(path).metadata or {}
     except (OSError, pa.ArrowException) as error:
         raise StoreError(_unreadable(path, error)) from error
     return _document_of(path, metadata)
