@@ -113,7 +113,7 @@ def _ratio(name: str, ours: Sequence[float], theirs: Sequence[float]) -> Verdict
     median, floor_s = statistics.median(ours), statistics.median(theirs)
     reason = (
         f"{median - floor_s:.1f} s more than the floor: Snakemake compares parameters, code, inputs and logs of "
-        "every job, for which the rules compute the digests of settings and code; resolves the checkpoint that "
+        "every job, for which the rules compute the digests of settings and code and read what every trace says of itself; resolves the checkpoint that "
         "lists the images, which builds the graph a second time; and the Snakefile imports the package that "
         "checks the configuration."
     )
