@@ -20,7 +20,8 @@ from nic_energy.errors import ConfigError, StoreError
 from nic_energy.files import digest_of
 from nic_energy.images import index_file, prepare_image
 from nic_energy.measure.idle import IdleRequest, measure_idle
-from nic_energy.measure.modality import MeasureRequest, measure_modality
+from nic_energy.measure.modality import measure_modality
+from nic_energy.measure.requests import request_of
 from nic_energy.protocol.repetitions import Progress
 from nic_energy.traces import TraceMeta, read_meta
 
@@ -106,23 +107,18 @@ def measure_single(
         )  # fmt: skip
     name, prepared = _prepare(image, folder / "images", config)
     outcome = measure_modality(
-        MeasureRequest(
-            setup=config.setup,
+        request_of(
+            config,
+            network,
             setup_folder=folder,
             part=part,
-            network=config.networks[network],
             quality=quality,
             image=name,
             image_path=prepared,
-            settings=config.settings(),
-            power_field=config.document["power_field"],
             idle=idle,
             output=folder / "traces" / part / network / f"q{quality}" / f"{name}.parquet",
-            weights_dir=_optional(config.document["weights_dir"]),
             fresh=fresh,
             passport=passport if passport is not None and passport.exists() else None,
-            idle_kind=config.protocol.idle_kind,
-            neighbours=config.document["neighbours"],
         ),
         report,
     )
@@ -166,7 +162,3 @@ def _prepare(image: Path, folder: Path, config: Config) -> tuple[str, Path]:
     target = folder / f"{entry.image}.png"
     prepare_image(entry, replace(config.images, source="folder"), None, target)
     return entry.image, target
-
-
-def _optional(path: str | None) -> Path | None:
-    return Path(path) if path else None

@@ -276,7 +276,7 @@ def request_of(
         ConfigError: a network or a quality level that there is not.
         MismatchError: see `read_config`.
     """
-    from nic_energy.measure.modality import MeasureRequest
+    from nic_energy.measure.requests import request_of
 
     config = read_config(config_path, digest, "settings")
     if network not in config.networks:
@@ -284,18 +284,12 @@ def request_of(
     if options["quality"] not in config.networks[network].qualities:
         offered = ", ".join(map(str, config.networks[network].qualities))
         raise ConfigError(f"--quality {options['quality']}: {network} has {offered}.")
-    document = config.document
-    request = MeasureRequest(
-        setup=config.setup,
+    request = request_of(
+        config,
+        network,
         setup_folder=setup_folder(config.setup),
-        network=config.networks[network],
         image_path=image_file,
-        settings=config.settings(),
-        power_field=document["power_field"],
-        weights_dir=Path(document["weights_dir"]) if document["weights_dir"] else None,
-        fresh=document["remeasure"],
-        idle_kind=config.protocol.idle_kind,
-        neighbours=document["neighbours"],
+        fresh=config.document["remeasure"],
         **options,
     )
     return config, request

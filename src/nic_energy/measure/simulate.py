@@ -12,6 +12,7 @@ from nic_energy.measure.anchor import anchor_after
 from nic_energy.measure.idle import IdleRequest, measure_idle
 from nic_energy.measure.modality import MeasureRequest, measure_modality
 from nic_energy.measure.passport import PassportRequest, measure_passport
+from nic_energy.measure.requests import request_of
 from nic_energy.measure.workshop import Workshop
 from nic_energy.store import modality_key
 
@@ -89,20 +90,17 @@ def modality_request(
         image: the image's file.
     """
     part, network, quality, name = key
-    return MeasureRequest(
-        setup=config.setup,
+    return request_of(
+        config,
+        network,
         setup_folder=folder,
         part=part,
-        network=config.networks[network],
         quality=quality,
         image=name,
         image_path=image,
-        settings=config.settings(),
-        power_field=config.document["power_field"],
         idle=idle,
         output=_trace(folder, *key),
         passport=passport,
-        neighbours=config.document["neighbours"],
     )
 
 
