@@ -95,13 +95,22 @@ def derive(config: Config, inputs: Inputs, output: Path) -> None:
         found = energy_tables(config, inputs.index, inputs.folder, inputs.settings)
     for name, file in ENERGY_FILES.items():
         tables.write_csv(output / file, getattr(found, name))
+    derive_models(config, inputs.complexity, output)
+
+
+def derive_models(config: Config, complexity_path: Path, output: Path) -> None:
+    """Write the tables of models, from energy.csv in the same folder.
+
+    Args:
+        complexity_path: complexity.csv. output: where energy.csv lies and `models/` is written.
+    """
     energy = tables.read_csv(output / "energy.csv", tables.ENERGY_COLUMNS)
     folds, seed = config.document["cross_validation_folds"], config.document["seed"]
     models, recorded = energy_models(energy, config.networks, folds, seed)
     tables.write_csv(output / MODELS, models)
     tables.write_csv(output / FOLDS, recorded)
     fitted = tables.read_csv(output / MODELS, tables.ENERGY_MODEL_COLUMNS)
-    complexity = tables.read_csv(inputs.complexity, tables.COMPLEXITY_COLUMNS)
+    complexity = tables.read_csv(complexity_path, tables.COMPLEXITY_COLUMNS)
     papers = [project_root() / "resources" / f"paper_{name}.csv" for name in PAPER]
     slopes = complexity_models(fitted, complexity, tables.read_csv(papers[0]))
     tables.write_csv(output / SLOPES, slopes)

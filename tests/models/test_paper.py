@@ -7,10 +7,10 @@ import pytest
 from nic_energy import tables
 from nic_energy.models.linear import energy_models
 from nic_energy.models.paper import error_half_width, paper_comparison
-from nic_energy.models.paper_energy import correlation_interval, largest_offset_share, logarithm
+from nic_energy.models.paper_energy import correlation_interval, largest_offset_share
 from nic_energy.models.published import Published, Statement, beside, holds
 from nic_energy.models.slopes import complexity_models
-from nic_energy.models.uncertainty import Quantity, Shift, line_uncertainty
+from nic_energy.models.uncertainty import line_uncertainty
 from tests.models.table2 import NETWORKS, ROOT, TABLE1, TABLE2, counted, energies, published
 
 
@@ -176,13 +176,25 @@ def test_a_gain_that_all_share_does_not_widen_the_ratio_of_slopes() -> None:
     assert bare["low"] < bare["ours"] < bare["high"]
 
 
-def test_the_logarithm_is_to_first_order() -> None:
-    images = pd.Series([0.1, -0.1], index=["a", "b"])
-    found = logarithm(Quantity(2.0, images, 5.0, {"idle": Shift(0.4, 7.0)}))
-    assert found.value == pytest.approx(math.log(2))
-    assert found.images is not None and list(found.images) == [0.05, -0.05]
-    assert found.shifts["idle"] == Shift(0.2, 7.0)
-    assert logarithm(Quantity(2.0, None, 5.0)).images is None
+def test_a_ratio_of_slopes_that_may_be_nought_has_no_limits_and_says_so() -> None:
+    energy = energies(6, noise=0.01)
+    flat = (energy["network"] == TABLE2["network"].iloc[0]) & (energy["level"] == "low")
+    scatter = np.random.default_rng(2).standard_normal(int(flat.sum()))
+    pixels = energy["pixels"][flat]
+    upright = scatter - np.polyval(np.polyfit(pixels, scatter, 1), pixels)
+    energy.loc[flat, "energy_j"] = 10 + 1e-9 * pixels + 5 * upright
+    row = of(compare(energy), "steepest_over_flattest").iloc[0]
+    assert row["ours"] > 1000
+    assert pd.isna(row["low"]) and pd.isna(row["high"])
+    assert row["note"].endswith("no limits: zero is within the uncertainty of a slope")
+
+
+def test_lines_that_are_not_positive_have_no_share_of_the_offset() -> None:
+    energy = energies(6)
+    sunk = energy["network"] == TABLE2["network"].iloc[0]
+    energy["energy_j"] = energy["energy_j"].where(~sunk, energy["energy_j"] - 1000)
+    row = of(compare(energy), "largest_offset_share_percent").iloc[0]
+    assert row["network"] != TABLE2["network"].iloc[0] and 0 < row["ours"] < 100
 
 
 def test_the_interval_of_a_correlation_covers_the_truth() -> None:

@@ -37,12 +37,15 @@ def plot(document: Mapping[str, Any]) -> Figure:
         for row in rows:
             axes.errorbar(
                 row["measured_j"], row["predicted_j"],
-                [[row["predicted_j"] - row["low_j"]], [row["high_j"] - row["predicted_j"]]],
+                None if row["low_j"] is None else [
+                    [row["predicted_j"] - row["low_j"]], [row["high_j"] - row["predicted_j"]]
+                ],
                 fmt=LEVEL_MARKERS[row["level"]], color=colours[row["abbreviation"]],
                 markerfacecolor="none", markersize=5, markeredgewidth=1.1, elinewidth=0.7,
             )  # fmt: skip
         values = [row[name] for row in rows for name in ("measured_j", "predicted_j")]
-        bars = [row[name] for row in rows for name in ("low_j", "high_j")]
+        ends = [row[name] for row in rows for name in ("low_j", "high_j")]
+        bars = [end for end in ends if end is not None] or values
         reach = (
             max(min(bars) / MARGIN, min(values) / MOST_BAR),
             min(max(bars) * MARGIN, max(values) * MOST_BAR),

@@ -75,6 +75,8 @@ def _panel(axes: Axes, points: pd.DataFrame, title: str, level: str) -> None:
               markersize=7, markeredgewidth=1.2)  # fmt: skip
     for image, rows in points[points["influential"]].groupby("image"):
         x, y = rows["pixels"].iloc[0] / 1e6, float(rows["relative_residual_percent"].mean())
+        if np.isnan(y):
+            continue
         axes.plot(x, y, "o", color=ORANGE, markerfacecolor="none", markersize=9)
         right = x > np.mean(axes.get_xlim())
         axes.annotate(

@@ -26,7 +26,13 @@ from scipy import special
 from nic_energy import tables
 from nic_energy.errors import ConfigError
 from nic_energy.models.ranking import p_value
-from nic_energy.models.ratios import contrast, logarithm, ratio_columns
+from nic_energy.models.ratios import (
+    contrast,
+    half_width,
+    logarithm,
+    percent_above,
+    ratio_columns,
+)
 from nic_energy.models.setups import KINDS, Key, SetUp, Slope, head
 from nic_energy.models.uncertainty import LEVEL, Quantity, difference
 from nic_energy.statistics.gum import Budget
@@ -156,9 +162,8 @@ class Pair:
     @property
     def most(self) -> float:
         """The largest difference that the interval at `LEVEL` holds; NaN where there is none."""
-        if self.budget is None:
-            return math.nan
-        return abs(self.difference) + self.budget.expanded_uncertainty(LEVEL)
+        half = half_width(self.budget)
+        return math.nan if half is None else abs(self.difference) + half
 
 
 def pairs_of(found: Sequence[Normalised]) -> list[Pair]:
@@ -226,13 +231,13 @@ def _verdict(
     differing = [
         "–".join(pair.labels) for pair, p in zip(pairs, p_values, strict=True) if p <= 1 - LEVEL
     ]
-    most = 100 * math.expm1(max((pair.most for pair in pairs), key=_nan_first))
+    most = percent_above(max((pair.most for pair in pairs), key=_nan_first))
     beyond = DIFFERS if differing else UNDECIDED
     return {
         "p_value": min(p_values),
         "verdict": AGREES if most <= tolerance_percent else beyond,
         "differing": ";".join(differing),
-        "spread_percent": 100 * math.expm1(max(abs(pair.difference) for pair in pairs)),
+        "spread_percent": percent_above(max(abs(pair.difference) for pair in pairs)),
         "spread_most_percent": None if math.isnan(most) else most,
         "tolerance_percent": tolerance_percent,
     }
@@ -261,7 +266,7 @@ def heterogeneity(pairs: Sequence[Pair]) -> dict[str, Any]:
     rest = max(0.0, between - within)
     most = max(0.0, free * between / float(special.chdtri(free, LEVEL)) - within)
     return {
-        "tau_percent": 100 * math.expm1(math.sqrt(rest)),
-        "tau_most_percent": 100 * math.expm1(math.sqrt(most)),
+        "tau_percent": percent_above(math.sqrt(rest)),
+        "tau_most_percent": percent_above(math.sqrt(most)),
         "i_squared_percent": 100 * rest / between if between else 0.0,
     }

@@ -8,7 +8,7 @@ import pandas as pd
 
 from nic_energy import tables
 from nic_energy.config import Network
-from nic_energy.models.linear import FloatArray
+from nic_energy.models.linear import FloatArray, not_positive
 from nic_energy.models.regression import METHODS, own_uncertainties
 from nic_energy.models.sizes import PREDICTORS, Rows
 from nic_energy.models.splits import (
@@ -55,6 +55,10 @@ def regression_comparison(
                 rows.append({**row, "note": f"not fitted: {reason}"})
                 continue
             row |= {"alpha_j_per_pixel": line.slope, "beta_j": line.intercept}
+            unfit = not_positive(joules)
+            if unfit is not None:
+                rows.append({**row, "note": f"not validated: {unfit}"})
+                continue
             for split in HONEST:
                 errors = _errors(line_of(pixels, joules, method, u), joules, groups[split], plan)
                 if errors is not None:
@@ -68,7 +72,10 @@ def _errors(fit: Fit, joules: FloatArray, groups: Labels | None, plan: Plan) -> 
     """Relative errors in percent on what was left out, shape (n,).
 
     Of one split, the same for all that is compared: what they share cancels in the difference.
+    None where a training set allows no model, or where an energy is not positive.
     """
+    if not_positive(joules) is not None:
+        return None
     predicted = out_of_fold(fit, len(joules), groups, plan.folds, plan.seed)
     return None if predicted is None else relative_errors_percent(predicted[0], joules)
 
@@ -88,6 +95,7 @@ def predictor_comparison(
     recorded: list[pd.DataFrame] = []
     for head, group, network in groups_with_head(energy, networks):
         groups = groups_of(group, network)
+        unfit = not_positive(numbers(group, "energy_j"))
         coarse = {BY_IMAGE: groups[BY_IMAGE], BY_SIZE: padded_sizes(group, coarsest)}
         for split in HONEST:
             errors = _by_predictor(Rows.of(group, network), split, groups[split], plan)
@@ -95,7 +103,8 @@ def predictor_comparison(
             for name, found in errors.items():
                 row = {**head, "n": len(group), "split": split, "predictor": name}
                 if found is None or pixels is None:
-                    rows.append({**row, "note": "not compared: a training set allows no model"})
+                    reason = unfit or "a training set allows no model"
+                    rows.append({**row, "note": f"not compared: {reason}"})
                     continue
                 pair = pd.DataFrame({"error": found, "pixels": pixels, "cluster": groups[split]})
                 rows.append({**row, **_difference(pair)})

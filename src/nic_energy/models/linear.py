@@ -49,6 +49,16 @@ def mean_relative_error_percent(predicted: FloatArray, true: FloatArray) -> floa
     return float(np.mean(np.abs(predicted - true) / true) * 100)
 
 
+def not_positive(joules: FloatArray) -> str | None:
+    """Why errors relative to these energies mean nothing; None where all of them are positive.
+
+    An energy over idle is not where idle took more than the network's own windows: the work is
+    within the noise, or something else ran during the idle reference.
+    """
+    count = int(np.sum(~(joules > 0)))
+    return f"{count} of {len(joules)} energies not positive" if count else None
+
+
 def cross_validate(
     x: FloatArray, y: FloatArray, folds: int, seed: int
 ) -> tuple[FloatArray, IntArray] | None:
@@ -118,6 +128,9 @@ def _model(
         "note": None,
         **uncertainty_columns(group),
     }
+    unfit = not_positive(joules)
+    if unfit is not None:
+        return {**row, "note": f"not validated: {unfit}"}, None
     validated = cross_validate(pixels, joules, folds, seed)
     if validated is None:
         return {**row, "note": "not validated: too few points a fold"}, None

@@ -19,14 +19,8 @@ from nic_energy.models.published import (
     stated,
     symmetric,
 )
-from nic_energy.models.uncertainty import (
-    LEVEL,
-    LineUncertainty,
-    Quantity,
-    Shift,
-    difference,
-    line_uncertainty,
-)
+from nic_energy.models.ratios import ratio_between
+from nic_energy.models.uncertainty import LEVEL, LineUncertainty, line_uncertainty
 
 Lines = Mapping[tuple[str, str], LineUncertainty]
 """What is known of the lines, by network and level; without those that cannot be fitted."""
@@ -156,7 +150,10 @@ class Share(NamedTuple):
 
 
 def largest_offset_share(lines: pd.DataFrame, pixels: float) -> Share:
-    """The largest beta / (alpha S + beta) at S pixels, over rows with alpha and beta."""
+    """The largest beta / (alpha S + beta) at S pixels, over rows with alpha and beta.
+
+    All lines must be positive there.
+    """
     alpha = lines["alpha_j_per_pixel"].to_numpy(dtype=float)
     beta = lines["beta_j"].to_numpy(dtype=float)
     shares = 100 * beta / (alpha * pixels + beta)
@@ -169,14 +166,16 @@ def _offset_shares(
 ) -> list[Row]:
     """On the fitted lines at the least size that the paper names, and over measured energies.
 
-    The share falls with the size, so that the least size has the largest.
+    The share falls with the size, so that the least size has the largest. Lines that are not
+    positive there have none.
     """
-    if models.empty:
-        return []
     (said,) = published.said("largest_offset_share_percent")
     pixels = published.value("offset_share_least_width") * published.value(
         "offset_share_least_height"
     )
+    models = models[models["alpha_j_per_pixel"] * pixels + models["beta_j"] > 0]
+    if models.empty:
+        return []
     ours, theirs = (largest_offset_share(t, pixels) for t in (models, published.table2))
     row = stated(said, "%", ours.percent, theirs.percent, theirs.row) | _key(ours.row)
     row |= symmetric(ours.percent, _share_half_width(ours.row, lines, pixels), LINE_INTERVAL)
@@ -235,27 +234,12 @@ def _steepest(models: pd.DataFrame, lines: Lines, published: Published) -> list[
     ratio = float(steep["alpha_j_per_pixel"] / flat["alpha_j_per_pixel"])
     row = stated(said, "", ratio, float(theirs.max() / theirs.min()), None)
     own, other = (lines.get((r["network"], r["level"])) for r in (steep, flat))
-    budget = difference(logarithm(own.alpha), logarithm(other.alpha)) if own and other else None
-    if budget is not None:
-        factor = math.exp(budget.expanded_uncertainty(LEVEL))
-        row |= interval(ratio / factor, ratio * factor, LINE_INTERVAL)
+    found = ratio_between(own.alpha, other.alpha) if own and other else None
+    if found is not None:
+        row |= interval(found.low, found.high, LINE_INTERVAL)
     names = [f"{r['abbreviation']} {r['level']}" for r in (steep, flat)]
-    row["note"] = _joined(row["note"], " over ".join(names))
+    row["note"] = _joined(row["note"], " over ".join(names), found.note if found else None)
     return [row]
-
-
-def logarithm(quantity: Quantity) -> Quantity:
-    """The natural logarithm of a positive quantity, to first order."""
-    value = quantity.value
-    return Quantity(
-        math.log(value),
-        None if quantity.images is None else quantity.images / value,
-        quantity.degrees_of_freedom,
-        {
-            name: Shift(shift.value / value, shift.degrees_of_freedom)
-            for name, shift in quantity.shifts.items()
-        },
-    )
 
 
 def steeper_high_levels(lines: pd.DataFrame) -> tuple[int, int]:

@@ -18,8 +18,8 @@ from nic_energy.errors import InputError
 from nic_energy.models.jackknife import LEAST_IMAGES
 from nic_energy.models.joint.document import SCHEMA_VERSION
 from nic_energy.models.joint.fit import FEATURES, Fitted, Points, distances
-from nic_energy.models.joint.interval import COVERAGE, Errors, LeftOutLine
-from nic_energy.models.linear import FloatArray, fit_line
+from nic_energy.models.joint.interval import COVERAGE, Errors, LeftOutLine, ends
+from nic_energy.models.linear import FloatArray, fit_line, not_positive
 from nic_energy.models.regression import METHODS
 from nic_energy.models.splits import line_of, out_of_fold, relative_errors_percent
 from nic_energy.models.uncertainty import line_uncertainty, numbers
@@ -91,7 +91,8 @@ def by_own_line(group: pd.DataFrame, pixels: float, seed: int = 0) -> Prediction
             f"be: it was measured from {x.min():.0f} pixels on."
         )
     if u is None or scatter is None:
-        note = f"no interval: it takes at least {LEAST_IMAGES} images of different sizes"
+        reason = not_positive(y) or f"it takes at least {LEAST_IMAGES} images of different sizes"
+        note = f"no interval: {reason}"
         return Prediction(
             energy, None, None, OWN_LINE, COVERAGE, outside, notes=(note,), details=details
         )
@@ -108,7 +109,7 @@ def _scatter(group: pd.DataFrame, x: FloatArray, y: FloatArray, seed: int) -> fl
     images = group["image"].to_numpy(dtype=str)
     fit = line_of(x, y, METHODS["least_squares"])
     predicted = out_of_fold(fit, len(x), images, FOLDS, seed)
-    if predicted is None:
+    if predicted is None or not_positive(y) is not None:
         return None
     return float(np.sqrt(np.mean((relative_errors_percent(predicted[0], y) / 100) ** 2)))
 
@@ -169,14 +170,17 @@ class JointModel:
         half = self.errors.half_width(pixels, distance)
         ranges = self.document["training_range"]
         outside = _outside({"pixels": pixels, **{n: features[n] for n in FEATURES}}, ranges)
+        low, high = ends(energy, half)
+        note = "no interval: the networks that were left out were missed by too much to tell"
         return Prediction(
             energy,
-            energy * math.exp(-half),
-            energy * math.exp(half),
+            low,
+            high,
             JOINT,
             COVERAGE,
             outside,
             remoteness=self.errors.remoteness(distance),
+            notes=() if low is not None else (note,),
             details={"half_width_ln": half},
         )
 

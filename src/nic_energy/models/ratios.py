@@ -8,23 +8,37 @@ and that of its inverse say the same.
 """
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nic_energy.models.uncertainty import LEVEL, Quantity, Shift
+from nic_energy.models.uncertainty import LEVEL, Quantity, Shift, difference
 from nic_energy.statistics.gum import Budget
+
+FIRST_ORDER = 1.0
+"""Largest expanded uncertainty of the logarithm of a ratio that gives it limits. From there on,
+zero is within reach of one of the two quantities to first order, and their ratio has no bound."""
+NO_LIMITS = "no limits: zero is within the uncertainty of a slope"
+_LARGEST = math.log(sys.float_info.max)
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio, its standard uncertainty and the limits of its interval at `LEVEL`; None where the
-    uncertainty is not known.
+    """A ratio, its standard uncertainty and the limits of its interval at `LEVEL`.
+
+    The uncertainty is None where it is not known, the limits also where there are none
+    (`FIRST_ORDER`).
     """
 
     value: float
     u: float | None
     low: float | None
     high: float | None
+
+    @property
+    def note(self) -> str | None:
+        """Why it has no limits though its uncertainty is known; None where it has."""
+        return None if self.u is None or self.low is not None else NO_LIMITS
 
 
 def logarithm(quantity: Quantity, rename: Callable[[str], str] = str) -> Quantity | None:
@@ -74,17 +88,45 @@ def ratio_of(log_ratio: float, budget: Budget | None) -> Ratio:
     value = math.exp(log_ratio)
     if budget is None:
         return Ratio(value, None, None, None)
-    reach = math.exp(budget.expanded_uncertainty(LEVEL))
     u = value * budget.combined_standard_uncertainty
+    half = half_width(budget)
+    if half is None:
+        return Ratio(value, u, None, None)
+    reach = math.exp(half)
     return Ratio(value, u, value / reach, value * reach)
 
 
-def ratio_columns(log_ratio: float, budget: Budget | None) -> dict[str, float | None]:
-    """The columns of a ratio whose logarithm has this budget."""
+def half_width(budget: Budget | None) -> float | None:
+    """Half the interval at `LEVEL` of the logarithm of a ratio; None where it has no limits."""
+    half = math.inf if budget is None else budget.expanded_uncertainty(LEVEL)
+    return half if half <= FIRST_ORDER else None
+
+
+def exponential(value: float) -> float:
+    """e to the power of `value`; infinite where no float is large enough."""
+    return math.inf if value >= _LARGEST else math.exp(value)
+
+
+def percent_above(log_ratio: float) -> float:
+    """How far a ratio lies above 1, in percent; infinite where no float is large enough."""
+    return math.inf if log_ratio >= _LARGEST else 100 * math.expm1(log_ratio)
+
+
+def ratio_between(one: Quantity, two: Quantity) -> Ratio | None:
+    """`one` over `two`, both of one set-up; None where one of them is not positive."""
+    logs = logarithm(one), logarithm(two)
+    if logs[0] is None or logs[1] is None:
+        return None
+    return ratio_of(logs[0].value - logs[1].value, difference(logs[0], logs[1]))
+
+
+def ratio_columns(log_ratio: float, budget: Budget | None) -> dict[str, float | str | None]:
+    """The columns of a ratio whose logarithm has this budget; `note` where it has no limits."""
     ratio = ratio_of(log_ratio, budget)
-    return {
+    columns: dict[str, float | str | None] = {
         "ratio": ratio.value,
         "ratio_u": ratio.u,
         "ratio_low": ratio.low,
         "ratio_high": ratio.high,
     }
+    return columns if ratio.note is None else {**columns, "note": ratio.note}

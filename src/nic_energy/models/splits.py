@@ -95,5 +95,8 @@ def _repeats(
 
 
 def relative_errors_percent(predicted: FloatArray, true: FloatArray) -> FloatArray:
-    """Signed errors in percent of the true value, shape as `predicted`."""
-    return np.asarray(100 * (predicted - true) / true, dtype=float)
+    """Signed errors in percent of the true value, shape as `predicted`; NaN where that is not
+    positive.
+    """
+    positive = np.where(true > 0, true, np.nan)
+    return np.asarray(100 * (predicted - positive) / positive, dtype=float)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from nic_energy import tables
 from nic_energy.config import Config, Network
-from nic_energy.models.linear import GROUP, FloatArray, fit_line
+from nic_energy.models.linear import GROUP, FloatArray, fit_line, not_positive
 from nic_energy.models.regression import METHODS
 from nic_energy.models.splits import (
     BY_IMAGE,
@@ -99,6 +99,9 @@ def _split(
         "clusters": len(names),
         "effective_clusters": effective(codes),
     }
+    reason = not_positive(joules)
+    if reason is not None:
+        return {**row, "note": f"not validated: {reason}"}
     fit = line_of(numbers(group, "pixels"), joules, METHODS["least_squares"])
     predicted = out_of_fold(fit, len(joules), own, plan.folds, plan.seed, plan.repeats)
     if predicted is None:

@@ -9,6 +9,7 @@ from nic_energy.models.joint.fit import Points, distances, fit, information
 from nic_energy.models.joint.interval import (
     Errors,
     LeftOutLine,
+    ends,
     errors_of,
     judged_intervals,
     line_of_model,
@@ -102,6 +103,12 @@ def test_the_judged_intervals_do_not_know_what_they_are_of() -> None:
     for before, after in zip(found[0][4:6], found[1][4:6], strict=True):
         assert after["high_j"] == pytest.approx(before["high_j"])
         assert before["inside"] and not after["inside"]
+
+
+def test_an_interval_beyond_all_floats_has_no_ends() -> None:
+    low, high = ends(2.0, 1.0)
+    assert (low, high) == pytest.approx((2 / math.e, 2 * math.e))
+    assert ends(2.0, 800.0) == ends(2.0, math.inf) == (None, None)
 
 
 def test_lines_that_cross_zero_are_left_out_and_too_few_give_nothing() -> None:

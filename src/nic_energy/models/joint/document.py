@@ -34,7 +34,7 @@ from nic_energy.models.joint.fit import (
     information,
 )
 from nic_energy.models.joint.interval import COVERAGE, Errors, errors_of, judged_intervals
-from nic_energy.models.linear import FloatArray
+from nic_energy.models.linear import FloatArray, not_positive
 from nic_energy.models.splits import padded_pixels
 
 SCHEMA_VERSION = 1
@@ -113,8 +113,10 @@ def joint_model(rows: pd.DataFrame, pixels: str = PADDED) -> tuple[dict[str, Any
     if len(points.networks) < LEAST_NETWORKS:
         count = len(points.networks)
         reason = f"{count} network(s); leaving one out needs at least {LEAST_NETWORKS}"
-        empty = tables.frame([], tables.JOINT_MODEL_COLUMNS)
-        return {**about, "fitted": False, "reason": reason}, empty
+        return _not_fitted(about, reason)
+    unfit = not_positive(points.energy_j)
+    if unfit is not None:
+        return _not_fitted(about, f"{unfit}; its errors are relative to them")
     candidates = admissible(points)
     choice, left_out = choose(points, candidates), nested(points, candidates)
     errors = errors_of(points, left_out)
@@ -153,6 +155,11 @@ def joint_model(rows: pd.DataFrame, pixels: str = PADDED) -> tuple[dict[str, Any
         ],
         "training_range": _ranges(points),
     }, table
+
+
+def _not_fitted(about: Mapping[str, Any], reason: str) -> tuple[dict[str, Any], pd.DataFrame]:
+    empty = tables.frame([], tables.JOINT_MODEL_COLUMNS)
+    return {**about, "fitted": False, "reason": reason}, empty
 
 
 def equation(document: Mapping[str, Any]) -> str:

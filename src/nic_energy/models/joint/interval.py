@@ -21,6 +21,7 @@ from scipy import stats
 from nic_energy.models.joint.choice import LeftOut, nested
 from nic_energy.models.joint.fit import Fitted, Points, distances, information
 from nic_energy.models.linear import fit_line
+from nic_energy.models.ratios import exponential
 
 COVERAGE = 0.95
 
@@ -126,14 +127,21 @@ def errors_of(points: Points, left_out: Sequence[LeftOut]) -> Errors | None:
     return Errors(tuple(lines), scatter, reach)
 
 
+def ends(energy_j: float, half_width: float) -> tuple[float, float] | tuple[None, None]:
+    """The interval of an energy, from half that of its logarithm; no ends where that has none."""
+    high = energy_j * exponential(half_width)
+    return (energy_j * math.exp(-half_width), high) if math.isfinite(high) else (None, None)
+
+
 def judged_intervals(
     points: Points, candidates: Sequence[str], left_out: Sequence[LeftOut], lines: Errors
-) -> list[dict[str, float | bool]]:
+) -> list[dict[str, float | bool | None]]:
     """Per line of `lines`, what the other networks would have said of it, as for a new network.
 
     Their errors are those of leaving each of them out of the rest, once more. It is asked at the
     largest image: `pixels`, `measured_j` (of the own line), `predicted_j`, `low_j`, `high_j` and
-    whether the interval holds the own line (`inside`).
+    whether the interval holds the own line (`inside`). The ends are None where the others
+    tell nothing, so that any energy lies inside.
     """
     pixels = lines.pixels[1]
     found = []
@@ -144,7 +152,7 @@ def judged_intervals(
             measured = line.alpha * pixels + line.beta
             predicted = line.predicted_alpha * pixels + line.predicted_beta
             half = math.inf if errors is None else errors.half_width(pixels, line.distance)
-            low, high = predicted * math.exp(-half), predicted * math.exp(half)
+            low, high = ends(predicted, half)
             found.append(
                 {
                     "pixels": pixels,
@@ -152,7 +160,7 @@ def judged_intervals(
                     "predicted_j": predicted,
                     "low_j": low,
                     "high_j": high,
-                    "inside": low <= measured <= high,
+                    "inside": low is None or high is None or low <= measured <= high,
                 }
             )
     return found
