@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from nic_energy.campaign import (
     trace_path,
 )
 from nic_energy.config import resolve
-from nic_energy.errors import ConfigError
+from nic_energy.errors import ConfigError, InputError
 from nic_energy.external import layout_of
 from nic_energy.files import canonical_json, digest_of
-from nic_energy.images.index import read_index
+from nic_energy.images.index import entry_of, read_index
+from nic_energy.images.sources import image_files
 
 try:
     CAMPAIGN = resolve(config)
@@ -38,8 +40,21 @@ MEASURED = CAMPAIGN.document["energy_table"] is None
 RESULTS = f"results/{SETUP}"
 MEASURING = MEASURED and not CAMPAIGN.document["allow_missing"]
 PLAN_CONFIG = json.dumps(config)
+NOT_ANALYSED = {
+    "compare",
+    "compare_reference",
+    "neighbours",
+    "order_blocks",
+    "publication",
+    "remeasure",
+    "worker",
+}
+# What changes no table is no reason to compute them anew.
+ANALYSIS_CONFIG = json.dumps({key: config[key] for key in config if key not in NOT_ANALYSED})
+NETWORKS_DIGEST = digest_of({name: asdict(row) for name, row in CAMPAIGN.networks.items()})
 SETTINGS_DIGEST = digest_of(CAMPAIGN.settings())
-IMAGES_CONFIG = canonical_json(CAMPAIGN.document["images"])
+IMAGES = CAMPAIGN.document["images"]
+IMAGES_CONFIG = canonical_json(IMAGES)
 CONFIG_FILE = f"{RESULTS}/config.json"
 IDLE = f"{RESULTS}/reference/idle.parquet"
 PASSPORT = f"{RESULTS}/reference/passport.json"
@@ -66,6 +81,16 @@ wildcard_constraints:
     part="[a-z_]+",
 
 
+def literal(path):
+    """A path as an input. Snakemake knows no way to write braces that are none of a wildcard."""
+    if "{" in str(path):
+        raise WorkflowError(
+            f"images: the name of {path} holds a brace, which Snakemake takes for a wildcard; give "
+            "the file another one."
+        )
+    return str(path)
+
+
 def image_sources():
     """Files that the image index is made from: the archive, or the images of a folder."""
     images = CAMPAIGN.images
@@ -74,7 +99,7 @@ def image_sources():
     if images.source in ("zip", "sizes"):
         return [images.path]
     if images.source == "folder":
-        return sorted(str(path) for path in Path(images.path).glob("*") if path.is_file())
+        return [literal(path) for path in image_files(Path(images.path))]
     return []
 
 
@@ -85,24 +110,39 @@ def archive_option():
     return ""
 
 
+ARCHIVE_OPTION = archive_option()
+
+
 def image_source(wildcards):
     """The file that one image comes from; an archive is ancient, the index vouches for it."""
     if CAMPAIGN.images.source in ("url", "zip"):
         return ancient(image_sources())
     if CAMPAIGN.images.source == "folder":
-        return [image_entry(wildcards).member]
+        return [literal(image_entry(wildcards).member)]
     return []
 
 
 def image_entry(wildcards):
     """The row of the image index for an image."""
     index = checkpoints.index_images.get().output.index
-    return next(entry for entry in read_index(Path(index)) if entry.image == wildcards.image)
+    try:
+        return entry_of(read_index(Path(index)), wildcards.image)
+    except InputError as error:
+        raise WorkflowError(f"{index}: {error}") from None
 
 
-def image_digest(wildcards):
-    """Digest of an image's source: a changed image is prepared again, an unchanged one not."""
-    return image_entry(wildcards).source_sha256
+def image_identity(wildcards):
+    """What an image is made of: its source and its size. A changed image is prepared again, and
+    with it all that was measured with it; one that others were selected beside is not.
+    """
+    entry = image_entry(wildcards)
+    return [entry.source_sha256, entry.width, entry.height]
+
+
+def counted_modules(wildcards):
+    """Digests of the modules of networks that are not CompressAI's: an edited one is counted again."""
+    found = {name: fingerprint.of_network(row) for name, row in CAMPAIGN.networks.items()}
+    return {name: row["factory_sha256"] for name, row in found.items() if "factory_sha256" in row}
 
 
 def campaign_traces(wildcards):
@@ -112,6 +152,17 @@ def campaign_traces(wildcards):
     index = checkpoints.index_images.get().output.index
     images = [entry.image for entry in read_index(Path(index))]
     return [str(trace_path(SETUP, *key)) for key in keys(CAMPAIGN, images)]
+
+
+def traces_there(wildcards):
+    """The traces that `allow_missing` makes do with, which are no input of any rule: another one, or
+    one measured again, is a reason to compute the energies anew.
+    """
+    if MEASURING or not MEASURED:
+        return None
+    files = [*sorted(Path(RESULTS, "traces").rglob("*.parquet")), Path(IDLE)]
+    found = [(str(path), path.stat()) for path in files if path.exists()]
+    return digest_of([[name, stat.st_size, stat.st_mtime_ns] for name, stat in found])
 
 
 def campaign_images(wildcards):
@@ -159,7 +210,7 @@ def places():
 def priority_of_modality(wildcards):
     """What is measured first has the highest priority; all measurements come before the plots."""
     key = (wildcards.part, wildcards.network, int(wildcards.quality), wildcards.image)
-    return len(places()) - places()[key]
+    return len(places()) - places().get(key, 0)
 
 
 def idle_of_modality(wildcards):

@@ -16,5 +16,6 @@ rule count_macs:
         runtime=10,
     params:
         code=COUNTING_CODE,
+        modules=counted_modules,
     script:
         "../workflow/scripts/count_macs.py"

@@ -27,6 +27,8 @@ rule build_energy:
         mem_mb=4000,
         runtime=30,
     params:
-        config=PLAN_CONFIG,
+        config=ANALYSIS_CONFIG,
+        networks=NETWORKS_DIGEST,
+        there=traces_there,
     script:
         "../workflow/scripts/build_energy.py"

@@ -18,7 +18,7 @@ rule compare_external_meter:
         mem_mb=4000,
         runtime=30,
     params:
-        config=PLAN_CONFIG,
+        config=ANALYSIS_CONFIG,
     script:
         "../workflow/scripts/compare_external_meter.py"
 

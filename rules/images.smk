@@ -14,17 +14,17 @@ rule download_images:
         mem_mb=500,
         runtime=120,
     params:
-        images=IMAGES_CONFIG,
+        origin=[IMAGES["url"], IMAGES["md5"]],
     shell:
         "nic-energy images download"
-        " --images {params.images:q}"
+        " --images {IMAGES_CONFIG:q}"
         " --output {output:q}"
         " 2> {log:q} || {{ rc=$?; tail -n 20 {log:q} >&2; exit $rc; }}"
 
 
 checkpoint index_images:
     input:
-        image_sources(),
+        lambda wildcards: image_sources(),
     output:
         index=f"results/images/{COLLECTION}/index.csv",
     log:
@@ -36,7 +36,7 @@ checkpoint index_images:
         runtime=30,
     params:
         images=IMAGES_CONFIG,
-        archive=archive_option(),
+        archive=ARCHIVE_OPTION,
     shell:
         "nic-energy images index"
         " --images {params.images:q}"
@@ -59,13 +59,11 @@ rule prepare_image:
         mem_mb=2000,
         runtime=10,
     params:
-        digest=image_digest,
-        archive=archive_option(),
-        images=IMAGES_CONFIG,
+        identity=image_identity,
     shell:
         "nic-energy images prepare"
-        " --images {params.images:q}"
-        " {params.archive}"
+        " --images {IMAGES_CONFIG:q}"
+        " {ARCHIVE_OPTION}"
         " --index {input.index:q}"
         " --image {wildcards.image:q}"
         " --output {output:q}"

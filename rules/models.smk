@@ -22,7 +22,7 @@ rule fit_energy_models:
         mem_mb=2000,
         runtime=10,
     params:
-        config=PLAN_CONFIG,
+        config=ANALYSIS_CONFIG,
         folds=CAMPAIGN.document["cross_validation_folds"],
         seed=CAMPAIGN.document["seed"],
     script:
@@ -70,7 +70,7 @@ rule rank_networks:
         mem_mb=2000,
         runtime=10,
     params:
-        config=PLAN_CONFIG,
+        config=ANALYSIS_CONFIG,
     script:
         "../workflow/scripts/rank_networks.py"
 
@@ -133,7 +133,7 @@ rule validate_energy_models:
         mem_mb=2000,
         runtime=10,
     params:
-        config=PLAN_CONFIG,
+        config=ANALYSIS_CONFIG,
     script:
         "../workflow/scripts/validate_energy_models.py"
 
@@ -153,7 +153,7 @@ rule compare_models:
         mem_mb=2000,
         runtime=10,
     params:
-        config=PLAN_CONFIG,
+        config=ANALYSIS_CONFIG,
     script:
         "../workflow/scripts/compare_models.py"
 
@@ -173,6 +173,6 @@ rule fit_joint_model:
         mem_mb=2000,
         runtime=10,
     params:
-        config=PLAN_CONFIG,
+        config=ANALYSIS_CONFIG,
     script:
         "../workflow/scripts/fit_joint_model.py"

@@ -19,7 +19,6 @@ rule measure_idle:
         config=CONFIG_FILE,
         digest=digest_of(CAMPAIGN.idle_settings()),
         code=fingerprint.of_idle(METER),
-        remeasure=CAMPAIGN.document["remeasure"],
     shell:
         "nic-energy idle"
         " --config {params.config:q}"
@@ -47,7 +46,6 @@ rule measure_passport:
         config=CONFIG_FILE,
         digest=digest_of(CAMPAIGN.passport_settings()),
         code=f"{fingerprint.of_passport(METER)}-{fingerprint.of_passport_analysis()}",
-        remeasure=CAMPAIGN.document["remeasure"],
     shell:
         "nic-energy passport"
         " --config {params.config:q}"

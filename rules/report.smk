@@ -5,7 +5,6 @@
 rule plot_power_trace:
     input:
         energy=rules.build_energy.output.energy,
-        idle=rules.measure_idle.output.idle,
     output:
         svg=report(
             f"{RESULTS}/figures/power_trace.svg",
@@ -257,6 +256,6 @@ rule write_report:
         mem_mb=2000,
         runtime=10,
     params:
-        config=PLAN_CONFIG,
+        config=ANALYSIS_CONFIG,
     script:
         "../workflow/scripts/write_report.py"

@@ -72,6 +72,8 @@ def test_a_trace_is_stale_by_its_settings_its_code_its_network_or_when_it_cannot
     assert stale(code_fingerprint="other")
     assert stale(run={"network": {**row, "pad_multiple": 1}})
     assert stale(run={})
+    named = {**row, "abbreviation": "Other", "low": [9], "high": [5]}
+    assert not stale(run={"network": named})
     campaign.trace_path("lab", "chain", "mbt2018", 1, "a").write_bytes(b"no trace")
     assert judge.of("chain", "mbt2018", 1, "a")
 
@@ -88,15 +90,18 @@ def test_a_passport_is_stale_by_its_settings_or_its_code(config: Config) -> None
 
 
 def test_the_state_names_what_is_stale_and_why(config: Config) -> None:
-    put(config, 1, "a")
+    row = fingerprint.of_network(config.networks["mbt2018"])
+    put(config, 1, "a", run={"network": {**row, "abbreviation": "Other", "low": [9]}})
     put(config, 1, "b", settings={**config.settings(), "precision": "tf32"})
+    put(config, 1, "d", run={"network": {**row, "pad_multiple": 1}})
     put(config, 5, "a", code_fingerprint="other")
     campaign.trace_path("lab", "chain", "mbt2018", 5, "b").write_bytes(b"no trace")
-    found = campaign.state(config, ["a", "b", "c"], "code")
-    assert (found.done, found.missing) == (1, 2)
+    found = campaign.state(config, ["a", "b", "c", "d"], "code")
+    assert (found.done, found.missing) == (1, 3)
     assert found.stale == {
         "precision tf32 -> fp32": 1,
         "the measuring code changed": 1,
+        "mbt2018 changed (its module, padding or factory)": 1,
         "the file cannot be read": 1,
     }
 

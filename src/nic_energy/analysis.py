@@ -200,17 +200,33 @@ def energy_tables(
         if not broken:
             raise
         found = build(broken)
-    return labelled(found, config.setup)
+    return labelled(found, config)
 
 
-def labelled(found: EnergyTables, setup: str) -> EnergyTables:
-    """The tables under the label of the configuration: traces that were put under another one
-    keep the label that they were measured under.
+def labelled(found: EnergyTables, config: Config) -> EnergyTables:
+    """The tables under the label of the configuration, and with the levels of its networks table:
+    traces keep those that they were measured under.
     """
-    return replace(
-        found,
-        **{name: getattr(found, name).assign(setup=setup) for name in ENERGY_FILES},
-    )
+    renamed = {}
+    for name in ENERGY_FILES:
+        table = getattr(found, name).assign(setup=config.setup)
+        if "level" in table.columns:
+            table["level"] = [
+                _level(config, *cells)
+                for cells in zip(table["network"], table["quality"], table["level"], strict=True)
+            ]
+        renamed[name] = table
+    return replace(found, **renamed)
+
+
+def _level(config: Config, network: Any, quality: Any, recorded: Any) -> Any:
+    """The level of the networks table, or the recorded one: of no modality, or of an anchor whose
+    network or quality the table has no more.
+    """
+    row = config.networks.get(network) if isinstance(network, str) else None
+    if row is None or quality not in row.qualities:
+        return recorded
+    return row.level(int(quality))
 
 
 def analysis_of(config: Config) -> Analysis:

@@ -106,8 +106,9 @@ def networks_of_table(config: Config) -> list[str]:
 
 
 class Staleness:
-    """Whether traces have to be measured again: other settings, code or row of the networks table,
-    or not readable. Asked for every modality as a run begins, so it computes what they share once.
+    """Whether traces have to be measured again: other settings, code or network, or not readable.
+
+    Asked for every modality as a run begins, so it computes what they share once.
     """
 
     def __init__(self, config: Config, code_fingerprint: str) -> None:
@@ -127,7 +128,7 @@ class Staleness:
             return (
                 bool(differences(self._settings, document["settings"]))
                 or document["code_fingerprint"] != self._code
-                or document["run"].get("network") != self._rows[network]
+                or not fingerprint.same_network(document["run"].get("network"), self._rows[network])
             )
         except (StoreError, KeyError, TypeError, AttributeError):
             return True
@@ -214,6 +215,7 @@ class State:
 def state(config: Config, images: Sequence[str], code_fingerprint: str) -> State:
     """Compare every trace of the campaign with the configuration."""
     settings = config.settings()
+    networks = {name: fingerprint.of_network(config.networks[name]) for name, _ in config.points}
     missing = 0
     stale: Counter[str] = Counter()
     left: list[tuple[str, str, int, str]] = []
@@ -232,6 +234,8 @@ def state(config: Config, images: Sequence[str], code_fingerprint: str) -> State
         reason = ", ".join(differences(settings, meta.settings))
         if not reason and meta.code_fingerprint != code_fingerprint:
             reason = "the measuring code changed"
+        if not reason and not fingerprint.same_network(meta.run.get("network"), networks[key[1]]):
+            reason = f"{key[1]} changed (its module, padding or factory)"
         if reason:
             stale[reason] += 1
         else:

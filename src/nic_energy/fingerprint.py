@@ -8,10 +8,8 @@ import ast
 import hashlib
 import importlib.util
 import io
-import json
 import tokenize
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -91,15 +89,38 @@ def of_passport_analysis() -> str:
     return fingerprint(PASSPORT_ANALYSIS)
 
 
+NETWORK: tuple[str, ...] = ("network", "pad_multiple", "factory", "factory_sha256")
+"""What of a row of the networks table can change a measured number. Its abbreviation and what
+counts as a low or a high level name the number, and can change without it."""
+
+
 def of_network(network: Network) -> dict[str, Any]:
-    """A row of the networks table as JSON, with the digest of a user's own factory module."""
-    row: dict[str, Any] = json.loads(json.dumps(asdict(network)))
-    module = network.factory.partition(":")[0]
+    """What `NETWORK` lists, as JSON: with the digest of a user's own factory module, of that one
+    file; null where the module is not found.
+    """
+    row: dict[str, Any] = {
+        name: getattr(network, name) for name in NETWORK if hasattr(network, name)
+    }
     if network.factory != "compressai":
-        found = importlib.util.find_spec(module)
+        try:
+            found = importlib.util.find_spec(network.factory.partition(":")[0])
+        except ImportError:
+            found = None
         origin = found.origin if found else None
         row["factory_sha256"] = sha256(Path(origin)) if origin else None
     return row
+
+
+def same_network(recorded: Any, network: Mapping[str, Any] | None) -> bool:
+    """Whether a trace was measured with this network (`of_network`; None for an idle reference).
+
+    Args:
+        recorded: `run["network"]` of the trace; older ones hold the whole row.
+    """
+    if recorded is None or network is None:
+        return recorded is None and network is None
+    kept = {name: recorded[name] for name in NETWORK if name in recorded}
+    return kept == dict(network)
 
 
 @lru_cache

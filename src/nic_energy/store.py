@@ -16,6 +16,7 @@ from typing import Any
 
 from nic_energy.errors import MismatchError, StoreError
 from nic_energy.files import link_or_copy, require_room
+from nic_energy.fingerprint import same_network
 from nic_energy.traces import MeterInfo, Trace, TraceMeta, read_meta, write_trace
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ ROOM_BYTES = 64 << 20
 class Identity:
     """What must be equal for an attempt to stand in for a new measurement.
 
-    `image_sha256` and `network` (row of the networks table) are None for an idle reference,
+    `image_sha256` and `network` (`fingerprint.of_network`) are None for an idle reference,
     `session` is None where it does not matter.
     """
 
@@ -46,7 +47,7 @@ class Identity:
             and meta.settings_digest == self.settings_digest
             and meta.code_fingerprint == self.code_fingerprint
             and image == self.image_sha256
-            and meta.run.get("network") == self.network
+            and same_network(meta.run.get("network"), self.network)
             and self.session in (None, meta.session)
         )
 

@@ -131,8 +131,8 @@ class Campaign:
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Jobs that a dry run lists, per rule."""
-        text = self.succeed("--dry-run", "--quiet", "rules", *arguments) + self.succeed(
-            "--dry-run", *arguments
+        text = self.succeed(*arguments, "--dry-run", "--quiet", "rules") + self.succeed(
+            *arguments, "--dry-run"
         )
         return jobs(text)
 

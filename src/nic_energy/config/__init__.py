@@ -15,7 +15,7 @@ from nic_energy.config.schema import (
     check,
     project_root,
     read_schema,
-    spoken_booleans,
+    spoken,
     with_defaults,
 )
 from nic_energy.config.settings import is_open
@@ -165,7 +165,7 @@ def resolve(document: Mapping[str, Any]) -> Config:
         ConfigError: names every wrong key with what is allowed.
     """
     schema = read_schema()
-    document = spoken_booleans(schema, document)
+    document = spoken(schema, document)
     check(schema, document)
     filled = with_defaults(schema, document)
     check(schema, filled)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
@@ -81,17 +82,27 @@ def without_unknown(
     return kept, unknown
 
 
-def spoken_booleans(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Document:
-    """A copy in which `true` and `false` of boolean keys at the top are booleans: Snakemake hands
-    over `--config allow_missing=true` as text.
+def spoken(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Document:
+    """A copy in which text that its key does not allow is what YAML makes of it, where that is
+    allowed: Snakemake hands over `--config allow_missing=true` and the 5 of
+    `protocol='{idle_s: 5}'` as text.
     """
-    words = {"true": True, "false": False}
-    spoken: Document = dict(document)
+    heard: Document = dict(document)
     for key, rule in schema.get("properties", {}).items():
-        value = spoken.get(key)
-        if rule.get("type") == "boolean" and isinstance(value, str):
-            spoken[key] = words.get(value.lower(), value)
-    return spoken
+        value = heard.get(key)
+        if isinstance(value, Mapping):
+            heard[key] = spoken(rule, value)
+        elif isinstance(value, str) and not Strict(rule).is_valid(value):
+            heard[key] = _read_aloud(rule, value)
+    return heard
+
+
+def _read_aloud(rule: Mapping[str, Any], text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return value if not isinstance(value, str) and Strict(rule).is_valid(value) else text
 
 
 def check(schema: Mapping[str, Any], document: Mapping[str, Any]) -> None:

@@ -137,11 +137,14 @@ def _is_image(name: str) -> bool:
 def _in_folder(folder: Path) -> list[Member]:
     if not folder.is_dir():
         raise InputError(f"images.path: {folder} is no folder.")
-    return [
-        Member(path.name, str(path))
-        for path in folder.iterdir()
-        if path.is_file() and _is_image(path.name)
-    ]
+    return [Member(path.name, str(path)) for path in image_files(folder)]
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder by their names, in alphabetical order; none where it is none."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_file() and _is_image(path.name))
 
 
 def _in_table(path: Path, max_megapixels: float) -> list[Member]:
