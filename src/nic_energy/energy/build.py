@@ -24,7 +24,7 @@ from nic_energy.energy.estimates import (
     power_field_of,
 )
 from nic_energy.energy.guard import Guard
-from nic_energy.energy.idle import IdlePower, idle_power
+from nic_energy.energy.idle import OWN_IDLES, IdlePower, idle_power
 from nic_energy.energy.rows import (
     CampaignFindings,
     anchor_row,
@@ -230,9 +230,6 @@ def _first_readable(traces: Sequence[Path]) -> tuple[Path, TraceMeta]:
         except StoreError as error:
             errors.append(str(error))
     raise StoreError("\n".join(errors))
-
-
-OWN_IDLES: tuple[IdleKind, ...] = ("context", "paired")
 
 
 def _evaluate_one(

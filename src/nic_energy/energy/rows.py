@@ -8,7 +8,7 @@ import numpy as np
 
 from nic_energy import tables
 from nic_energy.energy.estimates import Calibration, Estimate, Evaluated
-from nic_energy.energy.idle import IdlePower
+from nic_energy.energy.idle import OWN_IDLES, IdlePower
 from nic_energy.energy.uncertainty import Inputs, RowBudget, TemperatureEffect, row_budget
 from nic_energy.statistics.moderation import CommonVariance
 from nic_energy.statistics.pooled import Pooled
@@ -251,11 +251,16 @@ def energy_row(
     }
 
 
+REPEATED = ("u_repeatability_j", "u_edges_j", "u_temperature_j", "u_disagreement_j")
+"""Components that are new in every repeat, whatever its idle."""
+
+
 def anchor_row(row: Row, unix_time_s: float) -> Row:
-    """A row of anchors.csv from one of `energy_row`; `u_repeat_j` leaves out what all repeats
-    share.
+    """A row of anchors.csv from one of `energy_row`; `u_repeat_j` holds the components that are
+    new in every repeat: the idle too where each repeat has its own.
     """
-    parts = [row["u_repeatability_j"], row["u_edges_j"], row["u_temperature_j"]]
+    names = REPEATED + (("u_idle_j",) if row["idle_kind"] in OWN_IDLES else ())
+    parts = [row[name] for name in names]
     u_repeat = None if parts[0] is None else float(np.hypot.reduce([p or 0.0 for p in parts]))
     return {
         **{name: row.get(name) for name in tables.ANCHOR_COLUMNS},
