@@ -170,6 +170,27 @@ def test_a_sensor_without_stamps_is_stale_only_against_its_own_record() -> None:
     assert flags(steady(healthy()), LEGACY) == set()
 
 
+@pytest.mark.parametrize("stamp", [0, 12345, round(1.7e9 * 1e6), round((1.7e9 + 3600) * 1e6)])
+def test_stamps_that_mean_nothing_make_no_sensor_stale(stamp: int) -> None:
+    meaningless = put(100, 120, power_instant_time_us=stamp)(healthy())
+    assert flags(meaningless) == set()
+    frozen = put(109.9, 120, power_instant_w=200.0)
+    assert flags(frozen(meaningless)) == {"stale_readings"}
+
+
+def test_stamps_that_come_with_few_of_the_new_values_mean_nothing() -> None:
+    rare = [
+        {**s, "power_instant_time_us": round((1.7e9 + 3 * (s["time_s"] // 3)) * 1e6)}
+        for s in healthy()
+    ]
+    assert flags(rare) == set()
+
+
+def test_a_sensor_that_stopped_before_the_record_is_stale() -> None:
+    stopped = put(100, 120, power_instant_w=200.0, power_instant_time_us=round(1.7e9 * 1e6))
+    assert flags(stopped(healthy())) == {"stale_readings"}
+
+
 def test_the_mean_over_an_interval_may_be_steady() -> None:
     field = PowerField("power_load_w", "interval_mean")
     samples = [{"time_s": s["time_s"], "power_load_w": 65.0} for s in healthy()]

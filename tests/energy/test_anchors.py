@@ -21,6 +21,7 @@ from nic_energy.energy.anchors import (
     windows_at,
 )
 from nic_energy.energy.build import Analysis, EnergyTables, build_energy
+from nic_energy.energy.rows import anchor_row
 from nic_energy.meters.virtual.device import BOOTED_S
 from nic_energy.meters.virtual.meter import EPOCH_S
 from nic_energy.store import anchor_attempts
@@ -202,3 +203,46 @@ def test_intervals_cover_the_truth(scatter: float) -> None:
 
 def test_a_trace_without_a_clock_is_dated_by_its_beginning() -> None:
     assert windows_at(modality_trace()) == pd.Timestamp("2026-01-01T00:00:00Z").timestamp()
+
+
+def repeated(energy_j: float, **more: Any) -> dict[str, Any]:
+    """A row of energy.csv with repeatability, 0.1 J, and an idle as uncertain."""
+    known = {"u_repeatability_j": 0.1, "u_edges_j": 0.0, "u_temperature_j": None}
+    others = {"u_idle_j": 0.1, "u_disagreement_j": 0.0, "idle_kind": "paired", "flags": set()}
+    (head,) = repeats(("one", [energy_j]))
+    return {**head, **known, **others, **more}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"idle_kind": "cold"}, 0.1),
+        ({"idle_kind": "context"}, 0.1 * np.sqrt(2)),
+        ({"idle_kind": "paired"}, 0.1 * np.sqrt(2)),
+        ({"idle_kind": "paired", "u_idle_j": None}, 0.1),
+        ({"idle_kind": "cold", "u_disagreement_j": 2.0}, np.hypot(0.1, 2.0)),
+        ({"idle_kind": "cold", "u_disagreement_j": None}, 0.1),
+        ({"u_repeatability_j": None}, None),
+    ],
+)
+def test_a_repeat_counts_what_is_its_own(more: dict[str, Any], expected: float | None) -> None:
+    found = anchor_row(repeated(100.0, **more), 0.0)["u_repeat_j"]
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_own_idles_are_no_spread_beyond_the_uncertainties() -> None:
+    random = np.random.default_rng(1)
+    runs, alarms = 400, 0
+    for _ in range(runs):
+        scatter = 0.1 * random.standard_normal((2, 8)).sum(axis=0)
+        rows = [anchor_row(repeated(100 + s), 3600.0 * n) for n, s in enumerate(scatter)]
+        (drift,) = anchor_drift(rows, widest=0.02)
+        alarms += drift["spread_p"] < 0.05
+    assert alarms / runs < 0.08
+
+
+def test_a_repeat_whose_counter_disagrees_does_not_rule_the_mean() -> None:
+    sound = [anchor_row(repeated(100.0), 3600.0 * n) for n in range(3)]
+    wrong = anchor_row(repeated(120.0, u_repeatability_j=0.01, u_disagreement_j=12.0), 9 * 3600.0)
+    (drift,) = anchor_drift([*sound, wrong], widest=0.02)
+    assert drift["mean_j"] == pytest.approx(100.0, abs=0.1)

@@ -7,6 +7,7 @@ from nic_energy.energy.estimators import (
     WindowEnergy,
     counter,
     execution_energy,
+    field_readings,
     fresh,
     paper_sum,
     prepared,
@@ -14,7 +15,7 @@ from nic_energy.energy.estimators import (
     trapezoid_of,
     window_energies,
 )
-from nic_energy.traces import PowerField, Window
+from nic_energy.traces import FloatArray, PowerField, Trace, Window, samples_table
 from tests.traces import METER, modality_trace
 
 TIME = np.arange(0, 20, 0.1)
@@ -100,9 +101,62 @@ def test_a_steady_device_keeps_its_samples() -> None:
 
 
 def test_the_sensors_own_time_stamp_tells_a_repeat_from_an_equal_value() -> None:
-    stamps = np.arange(len(TIME), dtype=float)
-    assert len(fresh(TIME, CONSTANT, stamps)[0]) == len(TIME)
+    stamps = np.arange(len(TIME)) // 2.0
+    assert len(fresh(TIME, CONSTANT, stamps)[0]) == pytest.approx(len(TIME) / 2, abs=1)
     assert len(fresh(TIME[:2], CONSTANT[:2])[0]) == 2
+
+
+def test_a_stamp_of_the_query_tells_no_repeat() -> None:
+    fine = np.arange(0, 10, 0.01)
+    held = 100 + np.floor(fine / 0.1)
+    found = fresh(fine, held, fine * 1e6)
+    for one, two in zip(found, fresh(fine, held), strict=True):
+        assert (one == two).all()
+    assert len(found[0]) == pytest.approx(100, abs=2)
+
+
+FIELD = PowerField("power_instant_w", "instant")
+
+
+def stamped_trace(wall_s: FloatArray, stamp_s: FloatArray) -> Trace:
+    """Readings at `TIME` of a ramp that rises by 1 W/s, with stamps on a wall clock."""
+    columns = zip(TIME, wall_s, np.round(stamp_s * 1e6).astype(int), stamp_s, strict=True)
+    samples = [
+        {"time_s": t, "wall_time_s": w, "power_instant_time_us": int(us), "power_instant_w": p}
+        for t, w, us, p in columns
+    ]
+    return Trace(samples_table(samples), modality_trace().meta)
+
+
+AGE_S = 0.03
+WALL = 1000 + TIME
+
+
+@pytest.mark.parametrize("late_s", [30e-6, 5e-3, 0.2])
+def test_a_reading_held_up_between_the_clocks_costs_no_other_its_stamp(late_s: float) -> None:
+    wall = WALL.copy()
+    wall[::20] += 30e-6
+    wall[101] += late_s
+    time, _ = field_readings(stamped_trace(wall, WALL - AGE_S), FIELD)
+    others = np.delete(np.arange(len(TIME)), 101)
+    assert time[others] == pytest.approx(TIME[others] - AGE_S, abs=1e-4)
+    assert (np.diff(time) >= 0).all()
+
+
+@pytest.mark.parametrize("late", [slice(1, None, 2), slice(101, 102)])
+@pytest.mark.parametrize("late_s", [30e-6, 900e-6])
+def test_the_same_stamp_read_twice_may_move_a_little(late: slice, late_s: float) -> None:
+    wall, stamps = WALL.copy(), np.repeat(WALL[::2], 2) - AGE_S
+    wall[late] += late_s
+    time, _ = field_readings(stamped_trace(wall, stamps), FIELD)
+    assert time[1:-1] == pytest.approx(TIME[2:-1:2] - AGE_S, abs=1e-4)
+
+
+@pytest.mark.parametrize("step_s", [0.15, 0.5])
+def test_a_clock_that_was_set_leaves_the_stamps_unused(step_s: float) -> None:
+    wall = WALL + np.where(TIME >= 10, step_s, 0.0)
+    time, _ = field_readings(stamped_trace(wall, WALL - AGE_S), FIELD)
+    assert time == pytest.approx(TIME)
 
 
 def test_an_interval_mean_stands_for_the_middle_of_its_interval() -> None:

@@ -34,6 +34,10 @@ granted: what happens in a longer gap nobody knows."""
 STALE_S = 1.0
 """A sensor whose own time stamp stands still for longer has stopped."""
 
+LEAST_STAMPED = 0.5
+"""Time stamps are those of the readings if at least this share of new values came with a new one:
+some drivers give 0, or one stamp for ever."""
+
 EXPECTED_CHANGES = 10.0
 """A sensor without time stamps has stopped if it shows one value from the start mark to after the
 end mark where it would, by its own record so far, have changed this often."""
@@ -279,8 +283,8 @@ def _stale(column: Columns, field: PowerField, window: Window) -> bool:
     stamps = STAMPS.get(field.column)
     if stamps is not None:
         stamp = column(stamps)
-        usable = inside & np.isfinite(stamp)
-        if usable.sum() >= MIN_SAMPLES:
+        usable = inside & np.isfinite(stamp) & (stamp > 0)
+        if usable.sum() >= MIN_SAMPLES and _stamped(power, stamp):
             fresh = time[usable][np.flatnonzero(np.diff(stamp[usable], prepend=-1.0) != 0)]
             edges = np.concatenate([fresh, [window.end_s]])
             if len(edges) > 1 and float(np.diff(edges).max()) > STALE_S:
@@ -292,6 +296,16 @@ def _stale(column: Columns, field: PowerField, window: Window) -> bool:
     span = float(np.ptp(time[before]))
     rate = float(np.count_nonzero(np.diff(power[before]))) / span if span > 0 else 0.0
     return rate * window.duration_s >= EXPECTED_CHANGES
+
+
+def _stamped(power: FloatArray, stamp: FloatArray) -> bool:
+    """Whether the time stamps belong to the readings. Their age does not tell: that of a sensor
+    which stopped long ago is as great as that of one whose stamps mean nothing.
+    """
+    known = np.isfinite(power) & np.isfinite(stamp)
+    changed = np.diff(power[known]) != 0
+    ticked = np.diff(stamp[known]) != 0
+    return not changed.any() or float(ticked[changed].mean()) >= LEAST_STAMPED
 
 
 def _implausible(

@@ -1,8 +1,9 @@
 """What the repeated anchor shows: drift within a session, and whether sessions can be joined.
 
 A session is one boot under one driver. Only a modality that was measured in both can tell whether
-two sessions measure alike. What all repeats share (idle reference, gain of the sensor) cancels
-between them and is left out of `u_repeat_j`.
+two sessions measure alike. What all repeats share (the cold idle reference, the gain of the
+sensor) cancels between them and is left out of `u_repeat_j`. A context or paired idle is of each
+repeat, and a disagreement of the counter is of those that show it: both count.
 """
 
 import math

@@ -24,7 +24,7 @@ from nic_energy.energy.estimates import (
     power_field_of,
 )
 from nic_energy.energy.guard import Guard
-from nic_energy.energy.idle import IdlePower, idle_power
+from nic_energy.energy.idle import OWN_IDLES, IdlePower, idle_power
 from nic_energy.energy.rows import (
     CampaignFindings,
     anchor_row,
@@ -32,6 +32,7 @@ from nic_energy.energy.rows import (
     estimator_rows,
 )
 from nic_energy.energy.side_rows import diagnostics, idle_rows
+from nic_energy.energy.software import usual_software
 from nic_energy.energy.uncertainty import temperature_effect
 from nic_energy.errors import MismatchError, StoreError
 from nic_energy.statistics.moderation import CommonVariance, common_variance
@@ -141,7 +142,7 @@ def build_energy(
     repeats: list[dict[str, Any]] = []
     drift: list[dict[str, Any]] = []
     if cold is not None:
-        guard = Guard(expected_settings, traces[0], found[0].meta)
+        guard = Guard(expected_settings, analysis.power_field, traces[0], found[0].meta)
         repeats = sorted(
             _repeats(anchors, guard, cold, analysis, campaign), key=lambda r: r["unix_time_s"]
         )
@@ -197,7 +198,7 @@ def _evaluate_all(
 ) -> tuple[list[Evaluated], list[Sequence[IdlePower]]]:
     if not traces:
         return [], []
-    guard = Guard(expected_settings, *_first_readable(traces))
+    guard = Guard(expected_settings, analysis.power_field, *_first_readable(traces))
     found: list[Evaluated] = []
     idles: list[Sequence[IdlePower]] = []
     unreadable: list[str] = []
@@ -230,9 +231,6 @@ def _first_readable(traces: Sequence[Path]) -> tuple[Path, TraceMeta]:
         except StoreError as error:
             errors.append(str(error))
     raise StoreError("\n".join(errors))
-
-
-OWN_IDLES: tuple[IdleKind, ...] = ("context", "paired")
 
 
 def _evaluate_one(
@@ -315,6 +313,7 @@ def _findings(found: Sequence[Evaluated], calibration: Calibration | None) -> Ca
             for name, pairs in by_name.items()
         },
         calibration,
+        usual_software(each.meta for each in found),
     )
 
 

@@ -17,7 +17,16 @@ MAX_GAP_S = 1.0
 """A reading that did not change for longer than this is taken as a reading again: a steady
 device, not a sensor that has stopped."""
 
-STAMP_ROUNDING_S = 1e-5
+READING_SHARE = 0.9
+"""Stamps that change in more than this share of the readings may be those of the readings: they
+tell no repeat from a new value."""
+
+STAMP_ROUNDING_S = 1e-3
+"""By so much one stamp, read twice, may seem to move: two clocks are read one after the other."""
+
+SETTLED_READINGS = 3
+"""The clocks before and after a reading are compared over so many readings."""
+
 MAX_AGE_S = 2.0
 """A driver's time stamp older than this belongs to no reading of ours."""
 
@@ -109,21 +118,44 @@ def stamped(time_s: FloatArray, wall_s: FloatArray, stamp_us: FloatArray) -> Flo
     return np.asarray(np.where(usable, time_s - np.where(usable, age, 0.0), time_s))
 
 
+def in_order(moved_s: FloatArray, offset_s: FloatArray) -> FloatArray | None:
+    """Times by the stamps, made ascending; None where they are no use, since a clock was set.
+
+    A process that is held up between its two clocks gives one reading too old a time; it takes
+    that of the reading before. A clock that was set moves all readings that follow.
+
+    Args:
+        moved_s: of `stamped`, shape (readings,). offset_s: wall clock less monotonic clock.
+    """
+    latest = np.maximum.accumulate(moved_s)
+    late = np.flatnonzero(latest - moved_s > STAMP_ROUNDING_S)
+    if (np.diff(late) == 1).any():
+        return None
+    for index in late:
+        before = offset_s[max(index - SETTLED_READINGS, 0) : index]
+        after = offset_s[index + 1 : index + 1 + SETTLED_READINGS]
+        if len(after) and abs(np.median(after) - np.median(before)) > STAMP_ROUNDING_S:
+            return None
+    return latest
+
+
 def fresh(
     time_s: FloatArray, power_w: FloatArray, stamp: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Without the repeated readings of a sensor that updates more slowly than it is polled.
 
-    A reading repeats the one before it if value and the sensor's own time stamp (where it has
-    one) are the same. Equal values are dropped only within `MAX_GAP_S` of the reading they
-    repeat, so that a steady device keeps its samples. The last reading always stays, so that
-    the record ends where it ended.
+    A reading repeats the one before it if value and the sensor's own time stamp are the same; the
+    value alone decides where there is no stamp, or one that is new at every reading. Equal values
+    are dropped only within `MAX_GAP_S` of the reading they repeat, so that a steady device keeps
+    its samples. The last reading always stays, so that the record ends where it ended.
     """
     if len(power_w) < 3:
         return time_s, power_w
     same = np.diff(power_w) == 0
     if stamp is not None and np.isfinite(stamp).all():
-        same &= np.diff(stamp) == 0
+        ticked = np.diff(stamp) != 0
+        if ticked.mean() <= READING_SHARE:
+            same &= ~ticked
     keep = np.ones(len(power_w), dtype=bool)
     last = time_s[0]
     for index in range(1, len(power_w) - 1):
@@ -180,11 +212,9 @@ def _readings(
     stamps = STAMPS.get(field.column)
     if stamps is None:
         return prepared(time, power, field)
-    stamp = column(stamps)
-    moved = stamped(time, column("wall_time_s"), stamp)
-    # Both clocks are floats: the same stamp read twice differs by their rounding.
-    ordered = bool((np.diff(moved) >= -STAMP_ROUNDING_S).all())
-    return prepared(np.maximum.accumulate(moved) if ordered else time, power, field, stamp)
+    stamp, wall = column(stamps), column("wall_time_s")
+    moved = in_order(stamped(time, wall, stamp), wall - time)
+    return prepared(time if moved is None else moved, power, field, stamp)
 
 
 def window_energies(

@@ -10,12 +10,24 @@ from nic_energy.traces import TraceMeta
 
 
 class Guard:
-    """Refuses to mix what differs from the settings or from the first trace."""
+    """Refuses to mix what differs from the settings or from the first trace.
+
+    With `auto` the sensor's passport chose the sampling rate and the lead-in of each trace. They
+    may differ: a trace is computed with its own, and both only say how its power field was read.
+
+    Args:
+        power_field: the column that energies are computed from, or `auto`.
+    """
 
     def __init__(
-        self, expected_settings: Mapping[str, Any], first_path: Path, first: TraceMeta
+        self,
+        expected_settings: Mapping[str, Any],
+        power_field: str,
+        first_path: Path,
+        first: TraceMeta,
     ) -> None:
         self._expected = expected_settings
+        self._power_field = power_field
         self._first_path = first_path
         self._first = first
 
@@ -46,3 +58,20 @@ class Guard:
                     f"{path}: has the {name} {one}, but {other_path} has {two}; they are not "
                     "mixed. Measure them under labels of their own (config key `setup`)."
                 )
+        own, others = self._column(meta), self._column(other)
+        if own and others and own != others:
+            common = {f.column for f in meta.meter.power_fields}
+            common &= {f.column for f in other.meter.power_fields}
+            raise MismatchError(
+                f"{path}: power_field auto, by the sensor's passport of its time, is {own}, but "
+                f"{other_path} has {others}; energies of two power fields are not mixed. Name one "
+                f"(config key `power_field`; both hold {', '.join(sorted(common)) or 'none'}), or "
+                "measure one of the two again (--forcerun measure)."
+            )
+
+    def _column(self, meta: TraceMeta) -> str | None:
+        """The column that the energies of a trace are computed from; None where it lacks it."""
+        try:
+            return meta.meter.power_field(self._power_field).column
+        except KeyError:
+            return None

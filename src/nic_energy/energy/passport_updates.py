@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nic_energy.energy.estimators import MAX_AGE_S
+from nic_energy.energy.estimators import MAX_AGE_S, READING_SHARE
 from nic_energy.traces import FloatArray
 
 LEAST_UPDATES = 30
@@ -28,9 +28,6 @@ REGULAR_SHARE = 0.8
 
 BLOCKS = 8
 GAP = 3.0
-
-READING_SHARE = 0.9
-"""Stamps that change in more than this share of the readings are those of the readings."""
 
 AGREEMENT = 0.95
 ROUNDING_S = 0.001

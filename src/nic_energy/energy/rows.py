@@ -1,14 +1,15 @@
 """From an evaluated trace to its rows: means, intervals, uncertainty budget and flags."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from nic_energy import tables
 from nic_energy.energy.estimates import Calibration, Estimate, Evaluated
-from nic_energy.energy.idle import IdlePower
+from nic_energy.energy.idle import OWN_IDLES, IdlePower
+from nic_energy.energy.software import Versions, differs
 from nic_energy.energy.uncertainty import Inputs, RowBudget, TemperatureEffect, row_budget
 from nic_energy.statistics.moderation import CommonVariance
 from nic_energy.statistics.pooled import Pooled
@@ -28,12 +29,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class CampaignFindings:
-    """What only all modalities of a campaign together can tell, per estimator."""
+    """What only all modalities of a campaign together can tell, per estimator; `software` holds
+    the versions that most were measured under.
+    """
 
     pooled: Mapping[EstimatorName, Pooled | None]
     scatter: Mapping[EstimatorName, CommonVariance | None]
     temperature: Mapping[EstimatorName, TemperatureEffect | None]
     calibration: Calibration | None
+    software: Versions = field(default_factory=dict)
 
     def inflation(self, estimator: EstimatorName, repetitions: int) -> float:
         """Factor on the standard deviation of the mean of so many windows."""
@@ -234,7 +238,7 @@ def energy_row(
         "bpp": meta.bpp,
         "psnr_db": meta.psnr_db,
         "session": meta.session,
-        "flags": row_flags(found, bool(own["converged"]), cold),
+        "flags": row_flags(found, bool(own["converged"]), cold, campaign.software),
         "calibrated": campaign.calibration is not None,
         "repetitions_rejected": len(meta.windows) - len(found.windows),
         "rejected_for": tables.join_flags(
@@ -251,11 +255,16 @@ def energy_row(
     }
 
 
+REPEATED = ("u_repeatability_j", "u_edges_j", "u_temperature_j", "u_disagreement_j")
+"""Components that are new in every repeat, whatever its idle."""
+
+
 def anchor_row(row: Row, unix_time_s: float) -> Row:
-    """A row of anchors.csv from one of `energy_row`; `u_repeat_j` leaves out what all repeats
-    share.
+    """A row of anchors.csv from one of `energy_row`; `u_repeat_j` holds the components that are
+    new in every repeat: the idle too where each repeat has its own.
     """
-    parts = [row["u_repeatability_j"], row["u_edges_j"], row["u_temperature_j"]]
+    names = REPEATED + (("u_idle_j",) if row["idle_kind"] in OWN_IDLES else ())
+    parts = [row[name] for name in names]
     u_repeat = None if parts[0] is None else float(np.hypot.reduce([p or 0.0 for p in parts]))
     return {
         **{name: row.get(name) for name in tables.ANCHOR_COLUMNS},
@@ -270,8 +279,10 @@ def _mean(values: FloatArray) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def row_flags(found: Evaluated, converged: bool, cold: IdlePower | None) -> set[str]:
-    """The flags of one modality."""
+def row_flags(
+    found: Evaluated, converged: bool, cold: IdlePower | None, usual: Versions
+) -> set[str]:
+    """The flags of one modality; `usual` is the software of the campaign."""
     meta, idle = found.meta, found.idle
     kind = idle.kind if idle else "cold"
     unsettled = {f"{other}_idle_not_settled" for other in ("context", "paired") if other != kind}
@@ -288,4 +299,6 @@ def row_flags(found: Evaluated, converged: bool, cold: IdlePower | None) -> set[
     flags.update(filter(None, [PREHEAT_FLAGS.get(str(meta.preheat.get("outcome")))]))
     if found.disagrees:
         flags.add("counter_disagrees")
+    if differs(meta, usual):
+        flags.add("other_software")
     return flags | found.events

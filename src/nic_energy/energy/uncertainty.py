@@ -28,6 +28,8 @@ from nic_energy.vocabulary import EstimatorName
 RECTANGULAR = math.sqrt(12)
 """A value known within an interval has its width over this as standard uncertainty (4.3.7)."""
 
+COUNT_ROUNDING = 1e-6
+
 LEAST_KELVIN_SQUARED = 1.0
 """Less than this sum of squared temperature deviations says nothing about temperature."""
 
@@ -48,7 +50,8 @@ def edges_of(readings: Readings, estimator: EstimatorName, idle_w: float) -> Edg
     `trapezoid`: the power just before and just after a mark differ by a step whose time is known
     only to a reading. `counter`: the age of a tick at each mark. `paper_sum`: N jumps by one. All
     windows share how far readings trail their times, which matters as far as the power before
-    the end differs from that before the start.
+    the end differs from that before the start; and with `paper_sum` the readings that are not
+    there, which Eq. (1) takes as time that did not pass.
     """
     field, period = readings.field, readings.period_s
     levels = readings.levels_w
@@ -56,14 +59,26 @@ def edges_of(readings: Readings, estimator: EstimatorName, idle_w: float) -> Edg
     lag_u_s = _latest_lag_periods(field) * period / math.sqrt(3)
     if estimator == "paper_sum":
         spacing = 1 / readings.trace.meta.sampling_hz
-        power = _mean_power(readings) - idle_w
+        power = np.abs(_mean_power(readings) - idle_w)
         uncorrected = math.hypot(lag_u_s, field.lag_s or 0.0)
-        return Edges(np.abs(power) * spacing / math.sqrt(6), shift_w * uncorrected)
+        lost_j = float(np.mean(power * spacing * _miscounted(readings)))
+        common_j = math.hypot(shift_w * uncorrected, lost_j)
+        return Edges(power * spacing / math.sqrt(6), common_j)
     if estimator == "counter":
         age_s, counted_w = _counter_age_s(readings), _counter_power(readings)
         return Edges(counted_w * age_s / math.sqrt(6), shift_w * age_s / 2)
     jumps = levels[:, :, 1] - levels[:, :, 0]
     return Edges(np.hypot(jumps[:, 0], jumps[:, 1]) * period / RECTANGULAR, shift_w * lag_u_s)
+
+
+def _miscounted(readings: Readings) -> FloatArray:
+    """By how many readings each window has fewer or more than its duration asks for, shape
+    (windows,); 0 where it is no more than the one by which N jumps.
+    """
+    hz = readings.trace.meta.sampling_hz
+    count = [np.isfinite(readings.during(w, readings.power_w)).sum() for w in readings.windows]
+    off = np.abs(np.array(count) - hz * np.array([w.duration_s for w in readings.windows]))
+    return np.where(off > 1 + COUNT_ROUNDING, off, 0.0)
 
 
 def _latest_lag_periods(field: PowerField) -> float:

@@ -23,6 +23,8 @@ FLAG_MEANINGS = {
     "no_thermometer": "the device has no thermometer, so it was not preheated",
     "not_converged": "the cap on K was reached before the interval was narrow enough",
     "other_processes": "others began to compute on the device during the windows",
+    "other_software": "measured under another version of PyTorch, torchvision, CompressAI, CUDA or "
+    "cuDNN than most rows",
     "paired_idle_not_settled": "the paired idle began before the power had come to rest",
     "paired_idle_rejected": "there is no paired idle, since its readings could not be right",
     "passport_driver_differs": "the passport of the power sensor is of another driver",
