@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from benchmarks.metered import BOARD, PLUG, Campaign, compared, measured, request, truth
@@ -15,11 +16,12 @@ from benchmarks.wall_meter import WallMeter, write_log
 from nic_energy import tables
 from nic_energy.calibration.campaign import Comparison, compare_campaign
 from nic_energy.calibration.fit import MeterSpec, Sees
+from nic_energy.calibration.runs import counter_record
 from nic_energy.energy.estimates import Calibration
 from nic_energy.errors import InputError
 from nic_energy.figures import external_meter, save
 from nic_energy.report.external import external_sentences
-from nic_energy.traces import read_meta
+from nic_energy.traces import read_meta, read_trace, write_trace
 
 QUICK: dict[str, Any] = {
     "passport": False,
@@ -155,6 +157,65 @@ def test_a_calibration_that_is_in_use_is_taken_off_and_checked(part: Campaign) -
         )
     assert first.summary["calibration_in_config"] is None
     assert abs(second.summary["calibration_in_config"]["e_n"]) < 1
+
+
+COUNTER_SHARE = 1.05
+
+
+def counting_more(part: Campaign, folder: Path, bend: float = 0.0) -> Campaign:
+    """The campaign with a counter whose gain is `COUNTER_SHARE` of the power field's; its power
+    field reads `bend` more per watt squared.
+    """
+    traces = []
+    for path in part.traces:
+        trace = read_trace(path)
+        columns = {
+            "energy_counter_j": COUNTER_SHARE * trace.column("energy_counter_j"),
+            "power_instant_w": (power := trace.column("power_instant_w")) + bend * power**2,
+        }
+        samples = trace.samples
+        for name, values in columns.items():
+            index = samples.schema.get_field_index(name)
+            samples = samples.set_column(index, samples.schema.field(index), pa.array(values))
+        traces.append(folder / f"{len(traces)}.parquet")
+        write_trace(traces[-1], replace(trace, samples=samples))
+    return replace(part, traces=traces)
+
+
+def test_against_the_board_the_counter_has_its_own_idle(part: Campaign, tmp_path: Path) -> None:
+    log, counting = tmp_path / "log.csv", counting_more(part, tmp_path)
+    write_log(log, WallMeter(**FAST), part.gpus, 6)
+    plain = request(counting, log, MeterSpec("m", "board", 0.05))
+    for estimator, share in (("counter", COUNTER_SHARE), ("trapezoid", 1.0)):
+        found = compare_campaign(part.energy, replace(plain, estimator=estimator))
+        gain, expected = found.summary["gain"], share * truth(part, BOARD).gain
+        assert abs(gain["value"] - expected) <= gain["expanded_95"] < 0.006 * expected
+        idle = found.table["sensor_idle_power_w"] / found.table["meter_idle_power_w"]
+        assert idle.mean() == pytest.approx(expected, rel=0.01)
+
+
+def test_a_trace_without_a_ticking_counter_has_no_idle_by_it(part: Campaign) -> None:
+    trace = read_trace(part.traces[0])
+    index = trace.samples.schema.get_field_index("energy_counter_j")
+    column = pa.array(np.full(trace.samples.num_rows, 5.0))
+    still = replace(
+        trace,
+        samples=trace.samples.set_column(index, trace.samples.schema.field(index), column),
+    )
+    assert counter_record(trace) is not None
+    assert counter_record(still) is None
+
+
+def test_points_that_are_no_line_are_named(
+    part: Campaign, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = tmp_path / "log.csv"
+    write_log(log, WallMeter(**FAST), part.gpus, 6)
+    for bend in (0.0, 5e-4):
+        bent = counting_more(part, tmp_path, bend)
+        found = compare_campaign(part.energy, request(bent, log, MeterSpec("m", "board", 0.05)))
+        assert ("no straight line" in caplog.text) == (bend > 0)
+        assert ("not straight" in found.summary["calibration"]["reference"]) == (bend > 0)
 
 
 def test_a_known_efficiency_of_the_power_supply_gives_the_sensors_own_gain(

@@ -1,5 +1,6 @@
 """A campaign against an external meter's log: the table, the fit, the calibrated energies."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,12 @@ from nic_energy.statistics.gum import Budget, Component
 from nic_energy.traces import FloatArray
 from nic_energy.vocabulary import EstimatorName
 
+log = logging.getLogger(__name__)
+
 KEY = ["part", "network", "quality", "image"]
+
+BENT_P = 0.001
+"""A line through points that chance bends so rarely is a poor calibration, and is said to be."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,14 @@ def compare_campaign(energy: pd.DataFrame, request: Request) -> Comparison:
     external = shifted(0.0)
     fit = fit_gain(side.runs, external, shifted, clock.uncertainty_s, request.meter)
     table = _table(side.runs, external, fit, energy, request.calibration)
+    if _bent(fit):
+        log.warning(
+            "external_meter: sensor against %s is no straight line (curvature p = %.1g): the gain "
+            "holds on average, and neither its uncertainty nor the offset's tells how far a single "
+            "power is off. Look at the residuals in the figure external_meter.",
+            request.meter.name,
+            fit.line.curvature_p,
+        )
     columns = sorted({str(name) for name in energy["power_field"].dropna()})
     summary = _summary(table, fit, coarse, clock, request)
     return Comparison(table, {**summary, "power_field": ", ".join(columns)})
@@ -181,6 +195,8 @@ def _summary(
 ) -> dict[str, Any]:
     meter = request.meter
     reference = f"{meter.name} ({SEES[meter.sees]}), {fit.runs} runs, r = {fit.pearson_r_power:.4f}"
+    if _bent(fit):
+        reference += f", not straight (curvature p = {fit.line.curvature_p:.1g})"
     return {
         "setup": table["setup"].iloc[0],
         "source": table["source"].iloc[0],
@@ -230,6 +246,11 @@ def _summary(
             "reference": reference,
         },
     }
+
+
+def _bent(fit: Fit) -> bool:
+    """Whether the points clearly do not lie on a line; not where that could not be tested."""
+    return fit.line.curvature_p < BENT_P
 
 
 SEES = {"board": "sees the board", "machine": "sees the whole machine"}
