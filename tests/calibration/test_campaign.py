@@ -14,14 +14,18 @@ from benchmarks.metered import BOARD, PLUG, Campaign, compared, measured, reques
 from benchmarks.table2 import sizes
 from benchmarks.wall_meter import WallMeter, write_log
 from nic_energy import tables
+from nic_energy.analysis import analysis_of
 from nic_energy.calibration.campaign import Comparison, compare_campaign
-from nic_energy.calibration.fit import MeterSpec, Sees
+from nic_energy.calibration.fit import MeterSpec
 from nic_energy.calibration.runs import counter_record
+from nic_energy.config import resolve
+from nic_energy.energy.build import build_energy
 from nic_energy.energy.estimates import Calibration
-from nic_energy.errors import InputError
+from nic_energy.errors import InputError, MismatchError
 from nic_energy.figures import external_meter, save
 from nic_energy.report.external import external_sentences
 from nic_energy.traces import read_meta, read_trace, write_trace
+from nic_energy.vocabulary import EstimatorName, Sees
 
 QUICK: dict[str, Any] = {
     "passport": False,
@@ -157,6 +161,28 @@ def test_a_calibration_that_is_in_use_is_taken_off_and_checked(part: Campaign) -
         )
     assert first.summary["calibration_in_config"] is None
     assert abs(second.summary["calibration_in_config"]["e_n"]) < 1
+    other = replace(plain, calibration=replace(used, sees="machine"))
+    assert compare_campaign(part.energy, other).summary["calibration_in_config"]["e_n"] is None
+
+
+def test_the_calibration_says_what_it_is_of_and_serves_that(
+    part: Campaign, comparison: Compared
+) -> None:
+    sees, found, _ = comparison
+    block = found.summary["calibration"]
+    assert block["device_uuid"] == part.energy["device_uuid"].iloc[0]
+    assert (block["estimator"], block["sees"]) == ("trapezoid", sees)
+    assert block["power_field"] == "power_instant_w"
+    document = {**part.config.document, "calibration": block}
+    idle = part.folder / "reference" / "idle.parquet"
+    analysis = analysis_of(resolve(document))
+    built = build_energy(part.traces, idle, part.config.settings(), analysis)
+    assert built.energy["calibrated"].all()
+    gained = built.estimators.groupby("estimator")["u_gain_j"].apply(lambda u: u.notna().all())
+    assert gained.to_dict() == {"counter": False, "paper_sum": True, "trapezoid": True}
+    others = replace(analysis, calibration=Calibration(**{**block, "device_uuid": "GPU-2"}))
+    with pytest.raises(MismatchError, match=r"calibration\.device_uuid is GPU-2"):
+        build_energy(part.traces, idle, part.config.settings(), others)
 
 
 COUNTER_SHARE = 1.05
@@ -166,7 +192,7 @@ def counting_more(part: Campaign, folder: Path, bend: float = 0.0) -> Campaign:
     """The campaign with a counter whose gain is `COUNTER_SHARE` of the power field's; its power
     field reads `bend` more per watt squared.
     """
-    traces = []
+    traces: list[Path] = []
     for path in part.traces:
         trace = read_trace(path)
         columns = {
@@ -186,8 +212,12 @@ def test_against_the_board_the_counter_has_its_own_idle(part: Campaign, tmp_path
     log, counting = tmp_path / "log.csv", counting_more(part, tmp_path)
     write_log(log, WallMeter(**FAST), part.gpus, 6)
     plain = request(counting, log, MeterSpec("m", "board", 0.05))
-    for estimator, share in (("counter", COUNTER_SHARE), ("trapezoid", 1.0)):
+    shares: dict[EstimatorName, float] = {"counter": COUNTER_SHARE, "trapezoid": 1.0}
+    for estimator, share in shares.items():
         found = compare_campaign(part.energy, replace(plain, estimator=estimator))
+        block = found.summary["calibration"]
+        assert block["estimator"] == estimator
+        assert (block["power_field"] is None) == (estimator == "counter")
         gain, expected = found.summary["gain"], share * truth(part, BOARD).gain
         assert abs(gain["value"] - expected) <= gain["expanded_95"] < 0.006 * expected
         idle = found.table["sensor_idle_power_w"] / found.table["meter_idle_power_w"]

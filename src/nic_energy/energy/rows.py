@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nic_energy import tables
-from nic_energy.energy.estimates import Calibration, Estimate, Evaluated
+from nic_energy.energy.estimates import Estimate, Evaluated
 from nic_energy.energy.idle import IdlePower
 from nic_energy.energy.uncertainty import Inputs, RowBudget, TemperatureEffect, row_budget
 from nic_energy.statistics.moderation import CommonVariance
@@ -33,7 +33,6 @@ class CampaignFindings:
     pooled: Mapping[EstimatorName, Pooled | None]
     scatter: Mapping[EstimatorName, CommonVariance | None]
     temperature: Mapping[EstimatorName, TemperatureEffect | None]
-    calibration: Calibration | None
 
     def inflation(self, estimator: EstimatorName, repetitions: int) -> float:
         """Factor on the standard deviation of the mean of so many windows."""
@@ -89,7 +88,7 @@ def duration_s(found: Evaluated) -> float:
 
 def budget_of(found: Evaluated, estimate: Estimate, campaign: CampaignFindings) -> RowBudget | None:
     """The uncertainty budget of an estimator's energy."""
-    count, calibration = len(estimate.dynamic_j), campaign.calibration
+    count, calibration = len(estimate.dynamic_j), estimate.calibration
     first = int(found.meta.settings["protocol"]["min_repetitions"])
     std_j, std_degrees_of_freedom = campaign.std(estimate.estimator, estimate.dynamic_j, first)
     return row_budget(
@@ -207,7 +206,6 @@ def energy_row(
     found: Evaluated,
     estimate: Estimate,
     own: Row,
-    campaign: CampaignFindings,
     cold: IdlePower | None,
 ) -> Row:
     """A row of energy.csv; its flags are still a set.
@@ -235,7 +233,7 @@ def energy_row(
         "psnr_db": meta.psnr_db,
         "session": meta.session,
         "flags": row_flags(found, bool(own["converged"]), cold),
-        "calibrated": campaign.calibration is not None,
+        "calibrated": estimate.calibration is not None,
         "repetitions_rejected": len(meta.windows) - len(found.windows),
         "rejected_for": tables.join_flags(
             {flag for w in meta.windows if not w.admissible for flag in w.flags}
