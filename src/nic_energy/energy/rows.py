@@ -157,6 +157,7 @@ def uncertainties(found: Evaluated, estimate: Estimate, campaign: CampaignFindin
         return dict.fromkeys(UNCERTAINTY_COLUMNS)
     return {
         "u_repeatability_j": budget.repeatability_j,
+        "u_trend_j": budget.trend_j,
         "u_edges_j": budget.edges_j,
         "u_idle_j": budget.idle_j,
         "u_temperature_j": budget.temperature_j,
@@ -172,6 +173,7 @@ def uncertainties(found: Evaluated, estimate: Estimate, campaign: CampaignFindin
 
 UNCERTAINTY_COLUMNS = (
     "u_repeatability_j",
+    "u_trend_j",
     "u_edges_j",
     "u_idle_j",
     "u_temperature_j",
