@@ -15,13 +15,14 @@ from benchmarks.campaigns import configuration, grey_images, scratch, sensor_gai
 from benchmarks.wall_meter import OPTIONS, WallMeter, watched, write_log
 from nic_energy.analysis import analysis_of
 from nic_energy.calibration.campaign import Comparison, Request, compare_campaign
-from nic_energy.calibration.fit import MeterSpec, Sees
+from nic_energy.calibration.fit import MeterSpec
 from nic_energy.config import Config
 from nic_energy.energy.build import build_energy
 from nic_energy.external import layout_of, read_log
 from nic_energy.measure.simulate import simulate_campaign
 from nic_energy.meters.virtual import VirtualGpu, read_preset
 from nic_energy.meters.virtual.workload import COLUMNS, workload_file
+from nic_energy.vocabulary import Sees
 
 POWERS_W = (45, 83, 55, 102, 64, 121, 74, 140, 93, 131, 112, 150)
 """Dynamic power of the twelve networks and levels, in the order of the workload: networks of

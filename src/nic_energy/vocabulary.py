@@ -7,6 +7,8 @@ Level = Literal["low", "high"]
 Part = Literal["chain", "encoder", "decoder", "entropy_encode", "entropy_decode"]
 IdleKind = Literal["cold", "context", "paired"]
 EstimatorName = Literal["paper_sum", "trapezoid", "counter"]
+Sees = Literal["board", "machine"]
+"""What an external meter sees: the GPU's board alone, or the whole machine at its plug."""
 
 LEVELS: tuple[Level, ...] = ("low", "high")
 PARTS_AVAILABLE: tuple[Part, ...] = ("chain",)

@@ -7,19 +7,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from benchmarks.metered import BOARD, PLUG, Campaign, compared, measured, request, truth
 from benchmarks.table2 import sizes
 from benchmarks.wall_meter import WallMeter, write_log
 from nic_energy import tables
+from nic_energy.analysis import analysis_of
 from nic_energy.calibration.campaign import Comparison, compare_campaign
-from nic_energy.calibration.fit import MeterSpec, Sees
+from nic_energy.calibration.fit import MeterSpec
+from nic_energy.calibration.runs import counter_record
+from nic_energy.config import resolve
+from nic_energy.energy.build import build_energy
 from nic_energy.energy.estimates import Calibration
-from nic_energy.errors import InputError
+from nic_energy.errors import InputError, MismatchError
 from nic_energy.figures import external_meter, save
 from nic_energy.report.external import external_sentences
-from nic_energy.traces import read_meta
+from nic_energy.traces import read_meta, read_trace, write_trace
+from nic_energy.vocabulary import EstimatorName, Sees
 
 QUICK: dict[str, Any] = {
     "passport": False,
@@ -155,6 +161,91 @@ def test_a_calibration_that_is_in_use_is_taken_off_and_checked(part: Campaign) -
         )
     assert first.summary["calibration_in_config"] is None
     assert abs(second.summary["calibration_in_config"]["e_n"]) < 1
+    other = replace(plain, calibration=replace(used, sees="machine"))
+    assert compare_campaign(part.energy, other).summary["calibration_in_config"]["e_n"] is None
+
+
+def test_the_calibration_says_what_it_is_of_and_serves_that(
+    part: Campaign, comparison: Compared
+) -> None:
+    sees, found, _ = comparison
+    block = found.summary["calibration"]
+    assert block["device_uuid"] == part.energy["device_uuid"].iloc[0]
+    assert (block["estimator"], block["sees"]) == ("trapezoid", sees)
+    assert block["power_field"] == "power_instant_w"
+    document = {**part.config.document, "calibration": block}
+    idle = part.folder / "reference" / "idle.parquet"
+    analysis = analysis_of(resolve(document))
+    built = build_energy(part.traces, idle, part.config.settings(), analysis)
+    assert built.energy["calibrated"].all()
+    gained = built.estimators.groupby("estimator")["u_gain_j"].apply(lambda u: u.notna().all())
+    assert gained.to_dict() == {"counter": False, "paper_sum": True, "trapezoid": True}
+    others = replace(analysis, calibration=Calibration(**{**block, "device_uuid": "GPU-2"}))
+    with pytest.raises(MismatchError, match=r"calibration\.device_uuid is GPU-2"):
+        build_energy(part.traces, idle, part.config.settings(), others)
+
+
+COUNTER_SHARE = 1.05
+
+
+def counting_more(part: Campaign, folder: Path, bend: float = 0.0) -> Campaign:
+    """The campaign with a counter whose gain is `COUNTER_SHARE` of the power field's; its power
+    field reads `bend` more per watt squared.
+    """
+    traces: list[Path] = []
+    for path in part.traces:
+        trace = read_trace(path)
+        columns = {
+            "energy_counter_j": COUNTER_SHARE * trace.column("energy_counter_j"),
+            "power_instant_w": (power := trace.column("power_instant_w")) + bend * power**2,
+        }
+        samples = trace.samples
+        for name, values in columns.items():
+            index = samples.schema.get_field_index(name)
+            samples = samples.set_column(index, samples.schema.field(index), pa.array(values))
+        traces.append(folder / f"{len(traces)}.parquet")
+        write_trace(traces[-1], replace(trace, samples=samples))
+    return replace(part, traces=traces)
+
+
+def test_against_the_board_the_counter_has_its_own_idle(part: Campaign, tmp_path: Path) -> None:
+    log, counting = tmp_path / "log.csv", counting_more(part, tmp_path)
+    write_log(log, WallMeter(**FAST), part.gpus, 6)
+    plain = request(counting, log, MeterSpec("m", "board", 0.05))
+    shares: dict[EstimatorName, float] = {"counter": COUNTER_SHARE, "trapezoid": 1.0}
+    for estimator, share in shares.items():
+        found = compare_campaign(part.energy, replace(plain, estimator=estimator))
+        block = found.summary["calibration"]
+        assert block["estimator"] == estimator
+        assert (block["power_field"] is None) == (estimator == "counter")
+        gain, expected = found.summary["gain"], share * truth(part, BOARD).gain
+        assert abs(gain["value"] - expected) <= gain["expanded_95"] < 0.006 * expected
+        idle = found.table["sensor_idle_power_w"] / found.table["meter_idle_power_w"]
+        assert idle.mean() == pytest.approx(expected, rel=0.01)
+
+
+def test_a_trace_without_a_ticking_counter_has_no_idle_by_it(part: Campaign) -> None:
+    trace = read_trace(part.traces[0])
+    index = trace.samples.schema.get_field_index("energy_counter_j")
+    column = pa.array(np.full(trace.samples.num_rows, 5.0))
+    still = replace(
+        trace,
+        samples=trace.samples.set_column(index, trace.samples.schema.field(index), column),
+    )
+    assert counter_record(trace) is not None
+    assert counter_record(still) is None
+
+
+def test_points_that_are_no_line_are_named(
+    part: Campaign, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = tmp_path / "log.csv"
+    write_log(log, WallMeter(**FAST), part.gpus, 6)
+    for bend in (0.0, 5e-4):
+        bent = counting_more(part, tmp_path, bend)
+        found = compare_campaign(part.energy, request(bent, log, MeterSpec("m", "board", 0.05)))
+        assert ("no straight line" in caplog.text) == (bend > 0)
+        assert ("not straight" in found.summary["calibration"]["reference"]) == (bend > 0)
 
 
 def test_a_known_efficiency_of_the_power_supply_gives_the_sensors_own_gain(

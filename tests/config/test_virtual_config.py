@@ -95,7 +95,13 @@ def test_a_calibration_is_whole_and_filled_in() -> None:
     found = resolve(calibration(gain=0.92, gain_u=0.004)).document["calibration"]
     expected = {"gain": 0.92, "gain_u": 0.004, "offset_w": 0, "reference": ""}
     assert {**found, **expected} == found
-    given = {"gain": 1.04, "gain_u": 0, "offset_w": -22.0, "reference": "power analyser"}
+    nothing_stated = {"device_uuid": None, "estimator": None, "power_field": None, "sees": None}
+    assert {**found, **nothing_stated} == found
+    given = {
+        "gain": 1.04, "gain_u": 0, "offset_w": -22.0, "reference": "power analyser",
+        "device_uuid": "GPU-1", "estimator": "paper_sum", "power_field": "power_instant_w",
+        "sees": "board",
+    }  # fmt: skip
     found = resolve(calibration(**given)).document["calibration"]
     assert {**found, **given} == found
 
@@ -109,6 +115,23 @@ def test_a_calibration_is_whole_and_filled_in() -> None:
         (calibration(gain=1, gain_u=-0.1), r"calibration\.gain_u: -0\.1"),
         (calibration(gain=1, gain_u=0.1, offset="none"), r"calibration\.offset: there is no such"),
         ({"calibration": 0.92}, r"calibration: 0\.92"),
+        (calibration(gain=1, gain_u=0, sees="plug"), r"calibration\.sees: 'plug'"),
+        (calibration(gain=1, gain_u=0, estimator="counter"), "is of counter, but estimator is tra"),
+        (
+            {**calibration(gain=1, gain_u=0, estimator="paper_sum"), "estimator": "counter"},
+            "is of paper_sum, but estimator is counter",
+        ),
+        (
+            {
+                **calibration(gain=1, gain_u=0, power_field="power_instant_w"),
+                "power_field": "power_average_w",
+            },
+            r"calibration\.power_field: power_instant_w, but power_field is power_average_w",
+        ),
+        (
+            calibration(gain=1, gain_u=0, power_field="power_instant_w", estimator="counter"),
+            "counter, which reads no power field",
+        ),
     ],
 )
 def test_a_wrong_calibration_is_named(document: dict[str, Any], message: str) -> None:

@@ -13,6 +13,7 @@ from nic_energy import tables
 from nic_energy.energy.build import Analysis, EnergyTables, build_energy
 from nic_energy.energy.idle import idle_power
 from nic_energy.meters.virtual import read_preset
+from nic_energy.models.uncertainty import line_uncertainty
 from nic_energy.statistics.pooled import inflation
 from nic_energy.vocabulary import ESTIMATORS
 from tests.energy.test_idle import with_samples
@@ -117,7 +118,15 @@ def test_a_drift_is_found_as_a_trend_and_enters_the_budget(tmp_path: Path) -> No
     for each in found.energy.to_dict("records"):
         count = int(each["repetitions"])
         share = row["trend_percent_per_window"] / 100 * (count - 1) / 2 / math.sqrt(3)
-        assert each["u_repeatability_j"] > 0.999 * share * each["energy_j"]
+        assert each["u_trend_j"] == pytest.approx(share * each["energy_j"])
+        assert each["u_repeatability_j"] < 0.5 * each["u_trend_j"]
+    # One input to all energies: it moves alpha by its share, and cancels between networks.
+    shares = found.energy["u_trend_j"] / found.energy["energy_j"]
+    for _, rows in found.energy.groupby("network"):
+        line = line_uncertainty(rows)
+        assert line is not None
+        moved = line.alpha.shifts["trend"].value / line.alpha.value
+        assert 0.8 * shares.min() < moved < 1.2 * shares.max()
 
 
 def test_the_leakage_of_a_warming_chip_is_found(tmp_path: Path) -> None:

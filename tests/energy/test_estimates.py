@@ -3,18 +3,20 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from nic_energy.energy.estimates import Calibration, Evaluated, evaluate
+from nic_energy.energy.estimates import Calibration, Evaluated, check_calibration, evaluate
 from nic_energy.energy.estimators import COUNTER
 from nic_energy.energy.idle import IdleMean, IdlePower
 from nic_energy.energy.rows import CampaignFindings, energy_row, estimator_rows
+from nic_energy.errors import MismatchError
 from nic_energy.meters.virtual import Preset, read_preset
 from nic_energy.traces import FloatArray, Trace, samples_table
-from nic_energy.vocabulary import ESTIMATORS
+from nic_energy.vocabulary import ESTIMATORS, EstimatorName
 from tests.energy.test_uncertainty import POWER_W, Recorded, recorded
 
 SETTINGS: dict[str, Any] = {
@@ -106,14 +108,11 @@ def test_rows_say_whether_they_are_calibrated_and_carry_the_gains_uncertainty() 
     nothing: dict[Any, Any] = {}
     made = []
     for given in (None, calibration):
-        found, campaign = (
-            found_by(record, given),
-            CampaignFindings(nothing, nothing, nothing, given),
-        )
+        found, campaign = found_by(record, given), CampaignFindings(nothing, nothing, nothing)
         rows = estimator_rows(found, campaign)
         assert len(rows) == 3
         chosen = found.estimates["trapezoid"]
-        made.append(energy_row(found, chosen, rows["trapezoid"], campaign, None))
+        made.append(energy_row(found, chosen, rows["trapezoid"], None, {}))
     raw, calibrated = made
     assert (raw["calibrated"], calibrated["calibrated"]) == (False, True)
     assert raw["u_gain_j"] is None
@@ -126,6 +125,83 @@ def test_rows_say_whether_they_are_calibrated_and_carry_the_gains_uncertainty() 
     assert calibrated["converged"] == raw["converged"]
     combined = math.hypot(raw["u_combined_j"] / 0.92, calibrated["u_gain_j"])
     assert calibrated["u_combined_j"] == pytest.approx(combined)
+
+
+@pytest.mark.parametrize(
+    ("stated", "served"),
+    [
+        ({}, {"paper_sum", "trapezoid", "counter"}),
+        ({"estimator": "trapezoid"}, {"paper_sum", "trapezoid"}),
+        (
+            {"estimator": "paper_sum", "power_field": "power_instant_w"},
+            {"paper_sum", "trapezoid"},
+        ),
+        ({"power_field": "power_instant_w"}, {"paper_sum", "trapezoid"}),
+        ({"estimator": "trapezoid", "power_field": "power_average_w"}, set()),
+        ({"estimator": "counter"}, {"counter"}),
+    ],
+)
+def test_a_calibration_corrects_only_what_was_calibrated(
+    stated: dict[str, Any], served: set[EstimatorName]
+) -> None:
+    record = with_meta(recorded("turing", 3, WINDOWS_S))
+    plain, found = found_by(record), found_by(record, Calibration(0.92, 0.0046, **stated))
+    rows = estimator_rows(found, CampaignFindings({}, {}, {}))
+    for name in ESTIMATORS:
+        gain = 0.92 if name in served else 1.0
+        expected = plain.estimates[name].dynamic_j / gain
+        assert found.estimates[name].dynamic_j == pytest.approx(expected)
+        assert found.estimates[name].idle.power_w == pytest.approx(record.idle_w / gain)
+        assert (rows[name]["u_gain_j"] is not None) == (name in served)
+        chosen = energy_row(found, found.estimates[name], rows[name], None, {})
+        assert chosen["calibrated"] == (name in served)
+
+
+def test_what_one_sensor_alone_is_corrected_by_is_no_disagreement() -> None:
+    record = recorded("turing", 3, WINDOWS_S)
+    assert not found_by(record, Calibration(0.92, 0.0, estimator="trapezoid")).disagrees
+    apart = recorded(off_by(read_preset("turing"), 1.05), 3, WINDOWS_S)
+    plain = found_by(apart)
+    assert plain.disagrees
+    both: tuple[EstimatorName, EstimatorName] = ("trapezoid", "counter")
+    cases: list[tuple[EstimatorName | None, tuple[float, float]]] = [
+        ("trapezoid", (0.92, 1.0)),
+        ("counter", (1.0, 0.92)),
+        (None, (0.92, 0.92)),
+    ]
+    for own, gains in cases:
+        found = found_by(apart, Calibration(0.92, 0.0, estimator=own))
+        assert found.disagrees
+        for name, gain in zip(both, gains, strict=True):
+            raw = plain.disagreement_j(name)
+            assert raw is not None
+            assert found.disagreement_j(name) == pytest.approx(raw / gain)
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ({"device_uuid": "GPU-other"}, r"x\.parquet: was measured on .*device_uuid is GPU-other"),
+        ({"estimator": "counter"}, r"trapezoid reads power_instant_w.* of the energy counter,"),
+        (
+            {"power_field": "power_average_w"},
+            r"reads power_instant_w.* of a power field \(power_average_w\)",
+        ),
+    ],
+)
+def test_a_calibration_of_something_else_is_refused(stated: dict[str, Any], message: str) -> None:
+    record = recorded("turing", 3, WINDOWS_S)
+    calibration = Calibration(0.92, 0.0, **stated)
+    found = found_by(record, calibration)
+    with pytest.raises(MismatchError, match=message):
+        check_calibration(Path("x.parquet"), found.meta, found.estimates["trapezoid"], calibration)
+    own = replace(
+        calibration,
+        device_uuid=found.meta.meter.device_uuid,
+        estimator="trapezoid",
+        power_field="power_instant_w",
+    )
+    check_calibration(Path("x.parquet"), found.meta, found.estimates["trapezoid"], own)
 
 
 @pytest.mark.parametrize("preset", ["turing", "ampere", "ada"])

@@ -260,9 +260,10 @@ def budget(**changes: Any) -> RowBudget:
 
 
 def test_the_components_combine_as_the_root_sum_of_squares() -> None:
-    found = budget()
+    found = budget(trend_share=0.003)
     parts = (
-        found.repeatability_j, found.edges_j, found.idle_j, found.temperature_j, found.gain_j,
+        found.repeatability_j, found.trend_j, found.edges_j, found.idle_j, found.temperature_j,
+        found.gain_j,
     )  # fmt: skip
     assert found.budget.combined_standard_uncertainty == pytest.approx(
         math.sqrt(sum(float(part or 0) ** 2 for part in parts))
@@ -295,7 +296,7 @@ def test_nothing_is_counted_twice(edge_window_j: float) -> None:
         ("idle", {"idle_u_w": 5.0}),
         ("temperature", {"temperature_span_k": 20.0}),
         ("gain", {"gain_u_share": 0.1}),
-        ("repeatability", {"trend_share": 0.05}),
+        ("trend", {"trend_share": 0.05}),
     ],
 )
 def test_the_greatest_component_is_named(name: str, changes: dict[str, Any]) -> None:
@@ -321,7 +322,12 @@ def test_autocorrelation_inflates_and_a_trend_adds() -> None:
     inflated = budget(inflation=1.7, edge_window_j=0.0)
     assert inflated.repeatability_j == pytest.approx(1.7 * plain.repeatability_j)
     drifting = budget(trend_share=0.01, edge_window_j=0.0)
-    assert drifting.repeatability_j == pytest.approx(math.hypot(plain.repeatability_j, 0.1))
+    assert plain.trend_j == 0
+    assert drifting.trend_j == pytest.approx(0.1)
+    assert drifting.repeatability_j == plain.repeatability_j
+    assert drifting.budget.combined_standard_uncertainty == pytest.approx(
+        math.hypot(plain.budget.combined_standard_uncertainty, 0.1)
+    )
     for more in (inflated, drifting):
         assert more.budget.combined_standard_uncertainty > (
             plain.budget.combined_standard_uncertainty

@@ -234,6 +234,16 @@ def test_joules_are_compared_only_where_both_are_calibrated_or_of_one_board() ->
     )
     two_boards = pair(known, known, calibrations=({"gain": 1}, {"gain": 1}))
     assert two_boards["comparable"]
+    board_only, plug = {"gain": 1, "sees": "board"}, {"gain": 1, "sees": "machine"}
+    assert pair(known, known, calibrations=(board_only, board_only))["comparable"]
+    for other, seen in ((plug, "machine"), ({"gain": 1, "sees": None}, "not stated")):
+        row = pair({**known, **board}, {**known, **board}, calibrations=(board_only, other))
+        assert not row["comparable"] and missing(row["ratio"])
+        assert row["note"].endswith(f"do not see the same (calibration.sees): a: board, b: {seen}")
+    filled = pair(
+        {**known, **board}, {**known, **board}, calibrations=({"gain": 1}, {**plug, "sees": None})
+    )
+    assert filled["ratio_u"] == pytest.approx(one_board["ratio_u"], rel=0.01)
     grown = math.sqrt(two_boards["ratio_u"] ** 2 - one_board["ratio_u"] ** 2)
     assert grown / two_boards["ratio"] == pytest.approx(0.05 * math.sqrt(2), rel=0.02)
 

@@ -12,6 +12,7 @@ from nic_energy.models.jackknife import jackknife, least_squares_weights
 from nic_energy.models.linear import energy_models, fit_line
 from nic_energy.models.uncertainty import (
     Common,
+    difference,
     line_quantities,
     line_uncertainty,
     uncertainty_columns,
@@ -201,6 +202,26 @@ def test_the_idle_power_and_the_gain_shift_the_line_as_their_sensitivities_say()
     together = math.hypot(alone, IDLE_U_W * duration.slope, GAIN_U * line.slope)
     assert found["alpha_u_j_per_pixel"] == pytest.approx(together)
     assert found["alpha_dominating"] == "images"
+
+
+def test_a_trend_that_all_rows_share_is_no_scatter_and_cancels_between_networks() -> None:
+    table = group()
+    trending = table.assign(u_trend_j=0.02 * table["energy_j"])
+    found, plain = uncertainty_columns(trending), uncertainty_columns(table)
+    line = fit_line(table["pixels"].to_numpy(), table["energy_j"].to_numpy())
+    assert line is not None
+    assert found["alpha_shift_trend_j_per_pixel"] == pytest.approx(0.02 * line.slope)
+    assert found["alpha_u_j_per_pixel"] == pytest.approx(
+        math.hypot(plain["alpha_u_j_per_pixel"], 0.02 * line.slope)
+    )
+    # Independent from row to row, it would average out over the rows.
+    assert found["alpha_u_measurement_j_per_pixel"] == pytest.approx(0.02 * line.slope)
+    assert uncertainty_columns(table.assign(u_trend_j=0.0)) == plain
+    one, two = line_uncertainty(trending), line_uncertainty(trending)
+    assert one is not None and two is not None
+    both = difference(one.alpha, two.alpha)
+    assert both is not None
+    assert both.combined_standard_uncertainty == pytest.approx(0.0, abs=1e-18)
 
 
 def test_how_well_the_line_through_exactly_these_images_is_measured() -> None:

@@ -102,6 +102,8 @@ def test_calibration_is_said_with_gain_and_reference() -> None:
     said = calibration_sentence(yes, calibration)
     assert "0.9520 ± 0.0031" in said and "-2.5 W" in said and "Reference: LMG661." in said
     assert "No reference" in calibration_sentence(yes, {"gain": 1.0, "gain_u": 0.0})
+    assert "at the plug" not in calibration_sentence(yes, {**calibration, "sees": "board"})
+    assert "joules at the plug" in calibration_sentence(yes, {**calibration, "sees": "machine"})
     assert "are calibrated" in calibration_sentence(yes, None)
 
 

@@ -1,5 +1,6 @@
 """A campaign against an external meter's log: the table, the fit, the calibrated energies."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,12 @@ from nic_energy.statistics.gum import Budget, Component
 from nic_energy.traces import FloatArray
 from nic_energy.vocabulary import EstimatorName
 
+log = logging.getLogger(__name__)
+
 KEY = ["part", "network", "quality", "image"]
+
+BENT_P = 0.001
+"""A line through points that chance bends so rarely is a poor calibration, and is said to be."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +78,36 @@ def compare_campaign(energy: pd.DataFrame, request: Request) -> Comparison:
     external = shifted(0.0)
     fit = fit_gain(side.runs, external, shifted, clock.uncertainty_s, request.meter)
     table = _table(side.runs, external, fit, energy, request.calibration)
-    columns = sorted({str(name) for name in energy["power_field"].dropna()})
+    if _bent(fit):
+        log.warning(
+            "external_meter: sensor against %s is no straight line (curvature p = %.1g): the gain "
+            "holds on average, and neither its uncertainty nor the offset's tells how far a single "
+            "power is off. Look at the residuals in the figure external_meter.",
+            request.meter.name,
+            fit.line.curvature_p,
+        )
     summary = _summary(table, fit, coarse, clock, request)
-    return Comparison(table, {**summary, "power_field": ", ".join(columns)})
+    columns = ", ".join(_stated(energy, "power_field"))
+    calibration = {**summary["calibration"], **_calibrated_what(energy, request)}
+    return Comparison(table, {**summary, "power_field": columns, "calibration": calibration})
+
+
+def _calibrated_what(energy: pd.DataFrame, request: Request) -> dict[str, str | None]:
+    """What a calibration belongs to, as keys of `calibration`; None where it is not stated, or
+    not one alone.
+    """
+    boards, columns = _stated(energy, "device_uuid"), _stated(energy, "power_field")
+    reads_power = request.estimator != "counter" and len(columns) == 1
+    return {
+        "device_uuid": boards[0] if len(boards) == 1 else None,
+        "estimator": request.estimator,
+        "power_field": columns[0] if reads_power else None,
+        "sees": request.meter.sees,
+    }
+
+
+def _stated(energy: pd.DataFrame, column: str) -> list[str]:
+    return sorted({str(value) for value in energy[column].dropna()})
 
 
 def external_side(run: Run, meter: PowerRecord, clock: Clock, later_s: float = 0.0) -> External:
@@ -181,6 +214,8 @@ def _summary(
 ) -> dict[str, Any]:
     meter = request.meter
     reference = f"{meter.name} ({SEES[meter.sees]}), {fit.runs} runs, r = {fit.pearson_r_power:.4f}"
+    if _bent(fit):
+        reference += f", not straight (curvature p = {fit.line.curvature_p:.1g})"
     return {
         "setup": table["setup"].iloc[0],
         "source": table["source"].iloc[0],
@@ -222,7 +257,7 @@ def _summary(
             "traces": clock.stretches,
             "correlation": coarse.correlation,
         },
-        "calibration_in_config": _configured(fit, request.calibration),
+        "calibration_in_config": _configured(fit, request),
         "calibration": {
             "gain": fit.gain.value,
             "gain_u": fit.gain.u,
@@ -230,6 +265,11 @@ def _summary(
             "reference": reference,
         },
     }
+
+
+def _bent(fit: Fit) -> bool:
+    """Whether the points clearly do not lie on a line; not where that could not be tested."""
+    return fit.line.curvature_p < BENT_P
 
 
 SEES = {"board": "sees the board", "machine": "sees the whole machine"}
@@ -264,10 +304,14 @@ def _sensor_gain(fit: Fit, meter: MeterSpec) -> dict[str, float] | None:
     return {"value": value, "u": value * share}
 
 
-def _configured(fit: Fit, calibration: Calibration | None) -> dict[str, float] | None:
-    """The calibration that is in use beside the gain found: E_n is at most 1 where they agree."""
-    if calibration is None:
+def _configured(fit: Fit, request: Request) -> dict[str, float | None] | None:
+    """The calibration that is in use beside the gain found: E_n is at most 1 where they agree, and
+    None where one is of the board and the other of the machine, which are different gains.
+    """
+    used = request.calibration
+    if used is None:
         return None
-    expanded = math.hypot(2 * calibration.gain_u, fit.gain.expanded)
-    difference = fit.gain.value - calibration.gain
-    return {"gain": calibration.gain, "gain_u": calibration.gain_u, "e_n": difference / expanded}
+    expanded = math.hypot(2 * used.gain_u, fit.gain.expanded)
+    alike = used.sees in (None, request.meter.sees)
+    difference = (fit.gain.value - used.gain) / expanded if alike else None
+    return {"gain": used.gain, "gain_u": used.gain_u, "e_n": difference}

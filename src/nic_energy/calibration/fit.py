@@ -8,7 +8,6 @@ its idle is another. The line is that of `statistics.both_axes`.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -18,8 +17,7 @@ from nic_energy.errors import InputError
 from nic_energy.statistics.both_axes import Axis, FittedLine, fit_line
 from nic_energy.statistics.gum import Budget, Component
 from nic_energy.traces import FloatArray
-
-Sees = Literal["board", "machine"]
+from nic_energy.vocabulary import Sees
 
 LEAST_RUNS = 4
 LEAST_VARIANCE = 1e-6

@@ -15,7 +15,7 @@ import numpy as np
 
 from nic_energy.calibration.records import PowerRecord, joined, of_means, of_readings
 from nic_energy.energy.estimates import modality_of, power_field_of
-from nic_energy.energy.estimators import field_readings, window_energies
+from nic_energy.energy.estimators import COUNTER, field_readings, tick_times, window_energies
 from nic_energy.errors import MismatchError
 from nic_energy.traces import FloatArray, Modality, Trace, read_trace
 from nic_energy.vocabulary import EstimatorName
@@ -149,6 +149,10 @@ def _thin(record: PowerRecord) -> PowerRecord:
 def _run(
     path: Path, trace: Trace, record: PowerRecord, column: str, estimator: EstimatorName
 ) -> Run:
+    averaging_s = power_field_of(trace, column).averaging_window_s or 0.0
+    # Like from like: a counter and a power field may differ in gain, and one line goes through
+    # windows and idle.
+    at_idle = counter_record(trace) if estimator == "counter" else record
     return Run(
         path,
         trace.meta.setup,
@@ -156,8 +160,21 @@ def _run(
         trace.meta.session,
         modality_of(trace),
         _windows(path, trace, column, estimator),
-        _idle(trace, record, power_field_of(trace, column).averaging_window_s or 0.0),
+        _idle(trace, at_idle, 0.0 if estimator == "counter" else averaging_s),
     )
+
+
+def counter_record(trace: Trace) -> PowerRecord | None:
+    """What the energy counter says between its ticks, on the monotonic clock; None where it hardly
+    ticked. A step at which it went backwards is not known.
+    """
+    counted = trace.column(COUNTER)
+    usable = np.isfinite(counted)
+    ticks, values = tick_times(trace.column("time_s")[usable], counted[usable])
+    if len(ticks) < 2:
+        return None
+    steps = np.diff(values)
+    return of_means(ticks, np.where(steps < 0, np.nan, steps / np.diff(ticks)))
 
 
 def _windows(path: Path, trace: Trace, column: str, estimator: EstimatorName) -> Spans:
@@ -180,8 +197,12 @@ def _windows(path: Path, trace: Trace, column: str, estimator: EstimatorName) ->
     )
 
 
-def _idle(trace: Trace, record: PowerRecord, averaging_s: float) -> Spans:
-    """Idle with the network resident, less what load before and after may reach into."""
+def _idle(trace: Trace, record: PowerRecord | None, averaging_s: float) -> Spans:
+    """Idle with the network resident, less what load before and after may reach into; none where
+    nothing says its power.
+    """
+    if record is None:
+        return _spans([])
     marks = [mark for mark in trace.meta.intervals if mark.phase in IDLE_PHASES]
     margin = IDLE_MARGIN_S + averaging_s / 2
     start = np.array([mark.start_s + margin for mark in marks])

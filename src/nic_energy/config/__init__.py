@@ -248,8 +248,35 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             "external_meter: needs traces to compare with, but energy_table brings none."
         )
+    _check_calibration(document)
     if document["cpu_load"]["full_w"] <= document["cpu_load"]["idle_w"]:
         raise ConfigError("cpu_load.full_w: must be more than cpu_load.idle_w.")
+
+
+def _check_calibration(document: Mapping[str, Any]) -> None:
+    """The calibration is of what energy.csv is to report, as far as the configuration tells."""
+    calibration, estimator = document["calibration"], document["estimator"]
+    if not calibration or document["energy_table"]:
+        return
+    of, column = calibration["estimator"], calibration["power_field"]
+    if of == "counter" and column is not None:
+        raise ConfigError(
+            f"calibration.power_field: {column}, but calibration.estimator is counter, which reads "
+            "no power field. Leave it out."
+        )
+    of_counter, of_power = of == "counter", of not in (None, "counter") or column is not None
+    if (of_counter and estimator != "counter") or (of_power and estimator == "counter"):
+        raise ConfigError(
+            f"calibration: is of {of or column}, but estimator is {estimator}: the energy counter "
+            "and the power fields have gains of their own. Set estimator to what was calibrated, "
+            "or calibration: null."
+        )
+    if column is not None and document["power_field"] not in ("auto", column):
+        raise ConfigError(
+            f"calibration.power_field: {column}, but power_field is {document['power_field']}, "
+            "which has a gain of its own. Set power_field to what was calibrated, or calibration: "
+            "null."
+        )
 
 
 def _check_anchor(config: Config) -> None:

@@ -20,6 +20,7 @@ from nic_energy.energy.estimates import (
     Calibration,
     Estimate,
     Evaluated,
+    check_calibration,
     evaluate,
     power_field_of,
 )
@@ -131,13 +132,13 @@ def build_energy(
     """
     cold = read_idle(idle_path) if traces else None
     found, idles = _evaluate_all(traces, cold, expected_settings, analysis, workers)
-    campaign = _findings(found, analysis.calibration)
+    campaign = _findings(found)
     rows: list[dict[str, Any]] = []
     long: list[dict[str, Any]] = []
     for path, each in zip(traces, found, strict=True):
         chosen = _chosen(path, each, analysis)
         own = estimator_rows(each, campaign)
-        rows.append(energy_row(each, chosen, own[chosen.estimator], campaign, cold))
+        rows.append(energy_row(each, chosen, own[chosen.estimator], cold, campaign.software))
         long.extend(own.values())
     repeats: list[dict[str, Any]] = []
     drift: list[dict[str, Any]] = []
@@ -185,7 +186,7 @@ def _repeats(
             log.warning("anchor passed over: %s", reason)
             continue
         own = estimator_rows(found, campaign)[chosen.estimator]
-        row = energy_row(found, chosen, own, campaign, cold)
+        row = energy_row(found, chosen, own, cold, campaign.software)
         yield anchor_row(row, windows_at(trace))
 
 
@@ -292,10 +293,12 @@ def _chosen(path: Path, found: Evaluated, analysis: Analysis) -> Estimate:
             f"its idle reference; possible: {', '.join(found.estimates) or 'none'} (config key "
             "`estimator`)."
         )
+    if analysis.calibration is not None:
+        check_calibration(path, found.meta, chosen, analysis.calibration)
     return chosen
 
 
-def _findings(found: Sequence[Evaluated], calibration: Calibration | None) -> CampaignFindings:
+def _findings(found: Sequence[Evaluated]) -> CampaignFindings:
     """What all modalities tell of each. Those whose witnesses disagree are left out while they are
     the fewer: a sensor that was wrong for a while would make all other rows as uncertain.
     """
@@ -312,7 +315,6 @@ def _findings(found: Sequence[Evaluated], calibration: Calibration | None) -> Ca
             name: temperature_effect((e.dynamic_j, each.temperatures_c) for each, e in pairs)
             for name, pairs in by_name.items()
         },
-        calibration,
         usual_software(each.meta for each in found),
     )
 

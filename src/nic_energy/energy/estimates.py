@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from scipy import special
@@ -14,7 +15,7 @@ from nic_energy.energy.readings import Readings, between
 from nic_energy.energy.uncertainty import Edges, edges_of
 from nic_energy.errors import MismatchError
 from nic_energy.traces import FloatArray, Modality, PowerField, Trace, TraceMeta, Window
-from nic_energy.vocabulary import ESTIMATORS, EstimatorName
+from nic_energy.vocabulary import ESTIMATORS, EstimatorName, Sees
 
 FALSE_ALARMS = 0.01
 """Share of rows that may be flagged though counter and power field agree."""
@@ -26,15 +27,30 @@ ROUNDING = 1e-6
 class Calibration:
     """What is known of the sensor: reading = `gain` * true power + `offset_w`; `gain_u` is the
     standard uncertainty of the gain.
+
+    What was calibrated is the board `device_uuid`, as `estimator` reads it from the column
+    `power_field` (the counter reads none), against a meter that `sees` the board or the machine.
+    None = not stated, and not checked.
     """
 
     gain: float
     gain_u: float
     offset_w: float = 0.0
     reference: str = ""
+    device_uuid: str | None = None
+    estimator: EstimatorName | None = None
+    power_field: str | None = None
+    sees: Sees | None = None
 
-
-NO_CALIBRATION = Calibration(1.0, 0.0)
+    def serves(self, estimator: EstimatorName, column: str) -> bool:
+        """Whether the gain is that of an estimator, which reads `column`. Estimators of one power
+        column share its gain; the counter has its own.
+        """
+        if self.estimator == "counter":
+            return estimator == "counter"
+        if self.estimator is None and self.power_field is None:
+            return True
+        return estimator != "counter" and self.power_field in (None, column)
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,8 @@ class Estimate:
     """Energies of the admissible windows by one estimator, J an execution, shape (windows,).
 
     `rejected_j` are the dynamic energies of the inadmissible ones that have one. `edges` are of
-    one execution too. `idle` is what was subtracted, calibrated as the energies.
+    one execution too. `idle` is what was subtracted. `calibration` is what all of them are
+    corrected by, None where they are as the sensor reads.
     """
 
     estimator: EstimatorName
@@ -52,6 +69,12 @@ class Estimate:
     gross_j: FloatArray
     edges: Edges
     rejected_j: FloatArray
+    calibration: Calibration | None = None
+
+    @property
+    def gain(self) -> float:
+        """What the energies were divided by."""
+        return self.calibration.gain if self.calibration else 1.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +99,8 @@ class Evaluated:
     def disagreement_j(self, estimator: EstimatorName) -> float | None:
         """How far the mean energy lies from that of the other witness, the counter for estimators
         of the power and `trapezoid` for the counter, in J: 0 where they agree within what both
-        can be wrong, None where there is no other witness.
+        can be wrong, None where there is no other witness. Compared is what both read, since a
+        calibration may be of one alone; the distance is corrected as the energy.
         """
         other: EstimatorName = "trapezoid" if estimator == "counter" else "counter"
         if estimator not in self.estimates or other not in self.estimates:
@@ -84,7 +108,7 @@ class Evaluated:
         if not self.disagrees:
             return 0.0
         one, two = self.estimates[estimator], self.estimates[other]
-        return abs(float(one.dynamic_j.mean() - two.dynamic_j.mean()))
+        return abs(float(one.dynamic_j.mean() - two.dynamic_j.mean() * two.gain / one.gain))
 
 
 def modality_of(trace: Trace) -> Modality:
@@ -111,6 +135,31 @@ def power_field_of(trace: Trace, column: str) -> PowerField:
         raise MismatchError(f"power_field: the traces hold {offered}, not {column}.") from None
 
 
+def check_calibration(
+    path: Path, meta: TraceMeta, chosen: Estimate, calibration: Calibration
+) -> None:
+    """Refuse a calibration of something else than what is reported.
+
+    Raises:
+        MismatchError: it is of another board, or of another estimator or power field than that
+            of energy.csv.
+    """
+    of, board = calibration.device_uuid, meta.meter.device_uuid
+    if of is not None and of != board:
+        raise MismatchError(
+            f"{path}: was measured on {board}, but calibration.device_uuid is {of}: a gain is one "
+            "board's. Give the calibration of this board, or calibration: null."
+        )
+    if not calibration.serves(chosen.estimator, chosen.power_field):
+        sensor = "the energy counter" if calibration.estimator == "counter" else "a power field"
+        column = f" ({calibration.power_field})" if calibration.power_field else ""
+        raise MismatchError(
+            f"{path}: the estimator {chosen.estimator} reads {chosen.power_field}, but the "
+            f"calibration is of {sensor}{column}, which has a gain of its own. Set estimator and "
+            "power_field to what was calibrated, or calibration: null."
+        )
+
+
 def evaluate(
     trace: Trace, idle: IdlePower | None, field: PowerField, calibration: Calibration | None
 ) -> Evaluated:
@@ -118,13 +167,14 @@ def evaluate(
 
     Args:
         idle: the idle power to subtract; None gives no estimates.
+        calibration: corrects the estimators that it is of.
     """
     windows = tuple(window for window in trace.meta.windows if window.admissible)
     rejected = tuple(window for window in trace.meta.windows if not window.admissible)
     readings = Readings(trace, field, windows)
     found = [readings.energies(window) for window in windows]
     others = [(window, readings.energies(window)) for window in rejected]
-    sensor = calibration or NO_CALIBRATION
+    raw: dict[EstimatorName, Estimate] = {}
     estimates: dict[EstimatorName, Estimate] = {}
     for name in ESTIMATORS:
         column = COUNTER if name == "counter" else field.column
@@ -134,7 +184,12 @@ def evaluate(
         energies = [each[name] for each in found]
         edges = edges_of(readings, name, mean.power_w)
         left_out = [(window, each[name]) for window, each in others if name in each]
-        estimates[name] = _estimate(name, column, energies, windows, mean, edges, sensor, left_out)
+        raw[name] = estimates[name] = _estimate(
+            name, column, energies, windows, mean, edges, left_out
+        )
+        if calibration is not None and calibration.serves(name, column):
+            lasts = [e.duration_s / w.executions for e, w in zip(energies, windows, strict=True)]
+            estimates[name] = _corrected(raw[name], calibration, np.array(lasts))
     return Evaluated(
         trace.meta,
         modality_of(trace),
@@ -143,7 +198,7 @@ def evaluate(
         estimates,
         _window_means(readings, "temperature_c"),
         _window_means(readings, "sm_clock_mhz"),
-        _disagrees(readings, estimates, sensor.gain),
+        _disagrees(readings, raw),
         frozenset(events(trace, windows)),
     )
 
@@ -155,7 +210,6 @@ def _estimate(
     windows: Sequence[Window],
     idle: IdleMean,
     edges: Edges,
-    sensor: Calibration,
     left_out: Sequence[tuple[Window, WindowEnergy]],
 ) -> Estimate:
     pairs = [
@@ -164,20 +218,26 @@ def _estimate(
     ]
     dynamic, gross = (np.array(values) for values in zip(*pairs, strict=True))
     executions = np.array([window.executions for window in windows], dtype=float)
-    durations = np.array([energy.duration_s for energy in energies]) / executions
-    scale = executions * sensor.gain
     rejected = [execution_energy(each, idle.power_w, w.executions)[0] for w, each in left_out]
-    uncertainty = None if idle.uncertainty_w is None else idle.uncertainty_w / sensor.gain
-    return Estimate(
-        name,
-        column,
-        IdleMean((idle.power_w - sensor.offset_w) / sensor.gain, uncertainty,
-                 idle.degrees_of_freedom),
-        dynamic / sensor.gain,
-        (gross - sensor.offset_w * durations) / sensor.gain,
-        Edges(edges.windows_j / scale, edges.common_j / float(scale.mean())),
-        np.array(rejected) / sensor.gain,
-    )  # fmt: skip
+    per_execution = Edges(edges.windows_j / executions, edges.common_j / float(executions.mean()))
+    return Estimate(name, column, idle, dynamic, gross, per_execution, np.array(rejected))
+
+
+def _corrected(raw: Estimate, sensor: Calibration, durations_s: FloatArray) -> Estimate:
+    """An estimate as the meter would have it; `durations_s` of one execution in each window."""
+    idle, gain = raw.idle, sensor.gain
+    uncertainty = None if idle.uncertainty_w is None else idle.uncertainty_w / gain
+    return replace(
+        raw,
+        idle=IdleMean(
+            (idle.power_w - sensor.offset_w) / gain, uncertainty, idle.degrees_of_freedom
+        ),
+        dynamic_j=raw.dynamic_j / gain,
+        gross_j=(raw.gross_j - sensor.offset_w * durations_s) / gain,
+        edges=Edges(raw.edges.windows_j / gain, raw.edges.common_j / gain),
+        rejected_j=raw.rejected_j / gain,
+        calibration=sensor,
+    )
 
 
 def _window_means(readings: Readings, column: str) -> FloatArray:
@@ -191,16 +251,14 @@ def _window_means(readings: Readings, column: str) -> FloatArray:
     return means
 
 
-def _disagrees(
-    readings: Readings, estimates: Mapping[EstimatorName, Estimate], gain: float
-) -> bool:
+def _disagrees(readings: Readings, estimates: Mapping[EstimatorName, Estimate]) -> bool:
     """Whether the gross energies of any window, or their means, differ beyond their combined
     uncertainty, at a level that flags one row in a hundred by chance whatever its K.
     """
     if "counter" not in estimates or "trapezoid" not in estimates:
         return False
     one, two = estimates["counter"], estimates["trapezoid"]
-    sampling = _sampling_u(readings) / gain
+    sampling = _sampling_u(readings)
     edges = np.hypot(one.edges.windows_j, two.edges.windows_j)
     edges = np.maximum(edges, ROUNDING * np.abs(two.gross_j))
     common = math.hypot(one.edges.common_j, two.edges.common_j)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nic_energy import tables
-from nic_energy.energy.estimates import Calibration, Estimate, Evaluated
+from nic_energy.energy.estimates import Estimate, Evaluated
 from nic_energy.energy.idle import OWN_IDLES, IdlePower
 from nic_energy.energy.software import Versions, differs
 from nic_energy.energy.uncertainty import Inputs, RowBudget, TemperatureEffect, row_budget
@@ -36,7 +36,6 @@ class CampaignFindings:
     pooled: Mapping[EstimatorName, Pooled | None]
     scatter: Mapping[EstimatorName, CommonVariance | None]
     temperature: Mapping[EstimatorName, TemperatureEffect | None]
-    calibration: Calibration | None
     software: Versions = field(default_factory=dict)
 
     def inflation(self, estimator: EstimatorName, repetitions: int) -> float:
@@ -93,7 +92,7 @@ def duration_s(found: Evaluated) -> float:
 
 def budget_of(found: Evaluated, estimate: Estimate, campaign: CampaignFindings) -> RowBudget | None:
     """The uncertainty budget of an estimator's energy."""
-    count, calibration = len(estimate.dynamic_j), campaign.calibration
+    count, calibration = len(estimate.dynamic_j), estimate.calibration
     first = int(found.meta.settings["protocol"]["min_repetitions"])
     std_j, std_degrees_of_freedom = campaign.std(estimate.estimator, estimate.dynamic_j, first)
     return row_budget(
@@ -162,6 +161,7 @@ def uncertainties(found: Evaluated, estimate: Estimate, campaign: CampaignFindin
         return dict.fromkeys(UNCERTAINTY_COLUMNS)
     return {
         "u_repeatability_j": budget.repeatability_j,
+        "u_trend_j": budget.trend_j,
         "u_edges_j": budget.edges_j,
         "u_idle_j": budget.idle_j,
         "u_temperature_j": budget.temperature_j,
@@ -177,6 +177,7 @@ def uncertainties(found: Evaluated, estimate: Estimate, campaign: CampaignFindin
 
 UNCERTAINTY_COLUMNS = (
     "u_repeatability_j",
+    "u_trend_j",
     "u_edges_j",
     "u_idle_j",
     "u_temperature_j",
@@ -211,14 +212,14 @@ def energy_row(
     found: Evaluated,
     estimate: Estimate,
     own: Row,
-    campaign: CampaignFindings,
     cold: IdlePower | None,
+    software: Versions,
 ) -> Row:
     """A row of energy.csv; its flags are still a set.
 
     Args:
         estimate: by the estimator that is reported. own: its row of `estimator_rows`.
-        cold: the idle reference.
+        cold: the idle reference. software: what most of the set-up was measured with.
     """
     meta, image = found.meta, found.modality.image
     lasts = duration_s(found)
@@ -238,8 +239,8 @@ def energy_row(
         "bpp": meta.bpp,
         "psnr_db": meta.psnr_db,
         "session": meta.session,
-        "flags": row_flags(found, bool(own["converged"]), cold, campaign.software),
-        "calibrated": campaign.calibration is not None,
+        "flags": row_flags(found, bool(own["converged"]), cold, software),
+        "calibrated": estimate.calibration is not None,
         "repetitions_rejected": len(meta.windows) - len(found.windows),
         "rejected_for": tables.join_flags(
             {flag for w in meta.windows if not w.admissible for flag in w.flags}

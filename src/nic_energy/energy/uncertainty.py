@@ -3,8 +3,10 @@
 Components, each a standard uncertainty in J of the energy of one execution:
 
 - `repeatability` (type A): scatter of the windows, s / sqrt(K), with s moderated by that of the
-  whole campaign, inflated where the campaign's windows are autocorrelated or drift; what the edges
-  explain of it is shown apart;
+  whole campaign, inflated where the campaign's windows are autocorrelated; what the edges explain
+  of it is shown apart;
+- `trend` (type A): where the campaign's windows drift, what that may change the mean of a run. All
+  modalities share the trend, so that it moves all rows alike, in proportion to their energies;
 - `edges`: what the marks cannot place between two readings or two ticks of the counter;
 - `idle` (type A): of the idle power that was subtracted, times the time of an execution. With
   the cold reference it is common to all rows of the campaign;
@@ -156,6 +158,7 @@ class RowBudget:
     """Standard uncertainties in J of a row's energy; None = not known. `budget` combines them."""
 
     repeatability_j: float
+    trend_j: float
     edges_j: float
     idle_j: float | None
     temperature_j: float | None
@@ -169,6 +172,7 @@ class RowBudget:
         """The component that contributes most."""
         parts = {
             "repeatability": self.repeatability_j,
+            "trend": self.trend_j,
             "edges": self.edges_j,
             "idle": self.idle_j or 0.0,
             "temperature": self.temperature_j or 0.0,
@@ -212,8 +216,7 @@ def row_budget(inputs: Inputs) -> RowBudget | None:
         return None
     scatter = inputs.std_j * inputs.inflation / math.sqrt(inputs.count)
     explained = min(scatter, inputs.edge_window_j / math.sqrt(inputs.count))
-    drift = inputs.trend_share * abs(inputs.mean_j)
-    repeatability = math.hypot(math.sqrt(scatter**2 - explained**2), drift)
+    trend = inputs.trend_share * abs(inputs.mean_j)
     idle = None if inputs.idle_u_w is None else inputs.idle_u_w * inputs.duration_s
     temperature = _temperature(inputs)
     gain = None if inputs.gain_u_share is None else abs(inputs.mean_j) * inputs.gain_u_share
@@ -221,7 +224,7 @@ def row_budget(inputs: Inputs) -> RowBudget | None:
     disagreement = None if apart is None else apart / math.sqrt(3)
     components = [
         Component("windows", scatter, inputs.std_degrees_of_freedom),
-        Component("drift", drift),
+        Component("trend", trend),
         Component("edges", inputs.edge_common_j),
         Component("idle", idle or 0.0, inputs.idle_degrees_of_freedom),
         Component("temperature", temperature or 0.0),
@@ -229,7 +232,8 @@ def row_budget(inputs: Inputs) -> RowBudget | None:
         Component("disagreement", disagreement or 0.0),
     ]
     return RowBudget(
-        repeatability,
+        math.sqrt(scatter**2 - explained**2),
+        trend,
         math.hypot(explained, inputs.edge_common_j),
         idle,
         temperature,

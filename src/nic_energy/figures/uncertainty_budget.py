@@ -19,6 +19,7 @@ from nic_energy.figures.style import (
     RED,
     RULES,
     SKY,
+    YELLOW,
     canvas,
     note_source,
 )
@@ -26,6 +27,7 @@ from nic_energy.vocabulary import LEVELS
 
 COMPONENTS = {
     "repeatability": (BLUE, "o"),
+    "trend": (YELLOW, "P"),
     "edges": (RED, "s"),
     "idle": (GREEN, "^"),
     "temperature": (ORANGE, "D"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import pandas as pd
 
@@ -14,8 +15,8 @@ from nic_energy.models.uncertainty import GAIN, Quantity, difference
 def joules(setups: Sequence[SetUp]) -> pd.DataFrame:
     """joules.csv: what the second set-up of a pair takes of the first, a row a slope of both.
 
-    The ratio is given where joules are comparable: on one board, or with both calibrated. A gain
-    that is not known does not cancel between boards.
+    The ratio is given where joules are comparable: on one board, or with both calibrated against
+    meters that see the same. A gain that is not known does not cancel between boards.
     """
     rows = []
     for one, two in combinations(setups, 2):
@@ -37,7 +38,7 @@ def joules(setups: Sequence[SetUp]) -> pd.DataFrame:
 def why_not_comparable(one: SetUp, two: SetUp) -> str | None:
     """Why joules of two set-ups cannot be compared; None where they can."""
     if one.calibrated and two.calibrated:
-        return None
+        return None if one.sees == two.sees else _seen(one, two)
     same_board = one.board is not None and one.board == two.board
     if same_board and one.calibrated == two.calibrated:
         return None
@@ -47,6 +48,14 @@ def why_not_comparable(one: SetUp, two: SetUp) -> str | None:
     return f"not calibrated against an external meter: {', '.join(raw)}"
 
 
+def _seen(one: SetUp, two: SetUp) -> str:
+    """Joules at the plug hold the losses of the power supply, joules of the board do not."""
+    seen = (f"{each.label}: {each.sees or 'not stated'}" for each in (one, two))
+    return (
+        f"calibrated against meters that do not see the same (calibration.sees): {', '.join(seen)}"
+    )
+
+
 def _absolute(
     one: SetUp, slope: Slope, two: SetUp, other: Slope
 ) -> tuple[Quantity, Quantity] | None:
@@ -54,7 +63,7 @@ def _absolute(
     calibration.
     """
     shared = one.board is not None and one.board == two.board
-    shared &= one.calibration == two.calibration
+    shared &= _stated(one) == _stated(two)
     logs = [
         logarithm(
             each.alpha,
@@ -65,3 +74,8 @@ def _absolute(
         for setup, each in ((one, slope), (two, other))
     ]
     return None if logs[0] is None or logs[1] is None else (logs[0], logs[1])
+
+
+def _stated(setup: SetUp) -> dict[str, Any]:
+    """What the configuration says of the calibration; a key that is null says nothing."""
+    return {key: value for key, value in (setup.calibration or {}).items() if value is not None}

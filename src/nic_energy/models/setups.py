@@ -81,6 +81,13 @@ class SetUp:
         said = self._said("calibrated")
         return all(said) if said else None
 
+    @property
+    def sees(self) -> str | None:
+        """What the meter of its calibration sees, `board` or `machine`; None where that is not
+        stated.
+        """
+        return (self.calibration or {}).get("sees")
+
     @cached_property
     def board(self) -> str | None:
         """The device that all its energies are of; None where that is not stated."""

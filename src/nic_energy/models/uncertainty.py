@@ -8,6 +8,7 @@ Three inputs move the line of one part, network and level:
   image in turn, all its qualities at once (a jackknife over clusters).
 - `idle`: one idle reference is subtracted from all rows, so that its error moves them together.
 - `gain`: so does a wrong gain of the power meter, in proportion to the energy.
+- `trend`: so does a trend over the windows of a run that all modalities share, in proportion too.
 
 Repeatability, edges, temperature and disagreement are independent from row to row: they are in the
 scatter about the line already, and are counted on their own only for how well the line through
@@ -28,8 +29,8 @@ from nic_energy.statistics.gum import Budget, Component
 
 FloatArray = npt.NDArray[np.float64]
 
-IMAGES, IDLE, GAIN = "images", "idle", "gain"
-COMMON = (IDLE, GAIN)
+IMAGES, IDLE, GAIN, TREND = "images", "idle", "gain", "trend"
+COMMON = (IDLE, GAIN, TREND)
 IMAGES_ONLY = "images_only"
 INDEPENDENT = ("u_repeatability_j", "u_edges_j", "u_temperature_j", "u_disagreement_j")
 LEVEL = 0.95
@@ -216,9 +217,9 @@ def line_quantities(
 def common_inputs(table: pd.DataFrame) -> dict[str, Common]:
     """By input, what one standard uncertainty of it does to each energy, shape (n,), in J.
 
-    A larger idle power lowers all energies, a larger gain raises them. A value is NaN where its
-    row does not know it. An input that no row knows is left out, and so is the idle power where
-    every row has one of its own.
+    A larger idle power lowers all energies, a larger gain raises them, and so does a trend. A value
+    is NaN where its row does not know it. An input that no row knows is left out, and so is the
+    idle power where every row has one of its own, and the trend where none was found.
     """
     found: dict[str, Common] = {}
     idle, paired = numbers(table, "u_idle_j"), _paired(table)
@@ -230,6 +231,9 @@ def common_inputs(table: pd.DataFrame) -> dict[str, Common]:
     gain = numbers(table, "u_gain_j")
     if np.isfinite(gain).any():
         found[GAIN] = Common(gain, math.inf)
+    trend = numbers(table, "u_trend_j")
+    if (trend > 0).any():
+        found[TREND] = Common(trend, math.inf)
     return found
 
 

@@ -109,11 +109,15 @@ def joule_sentence(joules: pd.DataFrame) -> str:
         return "No two set-ups of one kind have a network in common."
     able = joules["comparable"].astype(bool)
     if able.all():
-        return "The joules of these set-ups are comparable: calibrated, or of one board."
+        return (
+            "The joules of these set-ups are comparable: calibrated against meters that see the "
+            "same, or of one board."
+        )
     pairs = ", ".join(sorted({pair.replace(";", " and ") for pair in joules[~able]["setup"]}))
     return (
         f"Absolute joules are NOT comparable between {pairs}: sensors of boards "
-        "differ in gain by some percent, and not all are calibrated against an external meter. "
+        "differ in gain by some percent, and not all are calibrated against external meters that "
+        "see the same. "
         "Ratios to the reference are free of the gain."
     )
 

@@ -55,10 +55,12 @@ def calibration_sentence(energy: pd.DataFrame, calibration: Mapping[str, Any] | 
     gain = plus_minus(calibration["gain"], calibration["gain_u"])
     offset, reference = calibration.get("offset_w"), calibration.get("reference")
     shift = f" and by its offset, {offset:g} W" if offset else ""
+    plug = calibration.get("sees") == "machine"
+    where = " They are joules at the plug, losses of the power supply included." if plug else ""
     how = f" Reference: {reference}." if reference else " No reference for it is given."
     return (
         f"The joules are corrected by the gain of the sensor, {gain} (standard uncertainty){shift}."
-        f"{how}"
+        f"{where}{how}"
     )
 
 
