@@ -31,9 +31,11 @@ include: "rules/report.smk"
 include: "rules/compare.smk"
 
 
+# On a cluster these run where Snakemake does: what needs a network, and what costs nothing.
 localrules:
     all,
     images,
+    download_images,
     tables,
     compare,
 
