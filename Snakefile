@@ -8,9 +8,13 @@
 #   results/{setup}/energy.csv, models/, tables/, figures/, report.html     what follows from them
 #   results/comparison/                                                     set-ups side by side
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.27")
+# For envs/nic-energy.post-deploy.sh, which installs this project where --sdm conda deploys the rest.
+os.environ.update(NIC_ENERGY_PROJECT=str(workflow.basedir))
 
 
 configfile: "config/config.yaml"
