@@ -8,9 +8,13 @@
 #   results/{setup}/energy.csv, models/, tables/, figures/, report.html     what follows from them
 #   results/comparison/                                                     set-ups side by side
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.27")
+# For envs/nic-energy.post-deploy.sh, which installs this project where --sdm conda deploys the rest.
+os.environ.update(NIC_ENERGY_PROJECT=str(workflow.basedir))
 
 
 configfile: "config/config.yaml"
@@ -31,9 +35,11 @@ include: "rules/report.smk"
 include: "rules/compare.smk"
 
 
+# On a cluster these run where Snakemake does: what needs a network, and what costs nothing.
 localrules:
     all,
     images,
+    download_images,
     tables,
     compare,
 

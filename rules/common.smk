@@ -166,7 +166,9 @@ def traces_there(wildcards):
 
 
 def campaign_images(wildcards):
-    """Prepared images of the campaign: all that may need a network, and no device."""
+    """Prepared images of the campaign: no device is needed. With `nic-energy weights fetch`, all
+    that may need a network.
+    """
     index = checkpoints.index_images.get().output.index
     names = [entry.image for entry in read_index(Path(index))]
     return [f"results/images/{COLLECTION}/png/{name}.png" for name in names]

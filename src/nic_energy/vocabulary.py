@@ -21,6 +21,9 @@ SOURCE_NOTES: dict[str, str] = {
     "external": "external (a table that was brought along)",
 }
 
+STOPPING_ENERGY = "trapezoid over cold idle, uncalibrated"
+"""What the joules are that the stopping rule works on, whatever the tables report."""
+
 PREDICTOR_WORDS: dict[str, str] = {
     "kmac_per_pixel": "MACs",
     "kmac_per_pixel_second_layer": "MACs to 2nd downsampling",

@@ -12,6 +12,7 @@ from nic_energy.energy import build as energy_build
 from nic_energy.energy.build import Analysis, EnergyTables, build_energy
 from nic_energy.errors import MismatchError
 from nic_energy.files import digest_of
+from nic_energy.report.flags import FLAG_MEANINGS
 from nic_energy.traces import Trace, TraceMeta, Window, samples_table, write_trace
 from tests.traces import METER, idle_trace, modality_trace
 
@@ -83,6 +84,20 @@ def test_windows_that_are_not_admissible_stay_out_of_the_mean(tmp_path: Path) ->
     (row,) = build(tmp_path, put(tmp_path, "a", reject)).energy.to_dict("records")
     assert (row["repetitions"], row["repetitions_rejected"]) == (2, 1)
     assert row["flags"] == "windows_rejected"
+
+
+def test_a_row_is_judged_by_its_own_estimator_far_from_the_cap(tmp_path: Path) -> None:
+    """Half a sample later one sample less lies in the window: the published sum scatters by 1 %."""
+
+    def shift(meta: TraceMeta) -> TraceMeta:
+        return replace(meta, windows=(meta.windows[0], Window(1, 117.05, 127.05, 20)))
+
+    path = put(tmp_path, "a", shift)
+    for estimator, flags in (("trapezoid", ""), ("paper_sum", "not_converged")):
+        (row,) = build(tmp_path, path, estimator=estimator).energy.to_dict("records")
+        assert row["repetitions"] == 2 < SETTINGS["protocol"]["max_repetitions"]
+        assert row["flags"] == flags
+    assert "the cap on K was reached, or" in FLAG_MEANINGS["not_converged"]
 
 
 def test_one_window_alone_has_not_converged(tmp_path: Path) -> None:

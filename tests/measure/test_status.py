@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from nic_energy.campaign import keys, trace_path
+from nic_energy.campaign import duration, keys, trace_path
+from nic_energy.cli.measuring import outcome_line
 from nic_energy.config import Config, resolve
 from nic_energy.measure import status as module
 from nic_energy.measure.modality import Outcome
-from nic_energy.measure.status import StatusFile, read_status
+from nic_energy.measure.requests import request_of
+from nic_energy.measure.status import CampaignStatus, StatusFile, read_status
 from tests.traces import modality_trace
 
 IMAGES = ("a", "b", "c")
@@ -64,3 +66,24 @@ def test_traces_that_come_and_go_are_seen_at_the_next_count(
     touch(config, second)
     monkeypatch.setattr(module, "RECOUNT_S", -1.0)
     assert status.finished(outcome(third), 4.0).done == 2
+
+
+def test_lines_say_which_joules_they_show(config: Config) -> None:
+    """Those of the stopping rule; another estimator, idle or a calibration changes the tables'."""
+    which = "(trapezoid over cold idle, uncalibrated)"
+    now = CampaignStatus(
+        "lab", "measured", "now", 1, 6, "a", 3, 0, 5, energy_j=1.5, half_width_percent=2.0
+    )
+    assert f"1.5 J ± 2 % measured {which}" in now.line(duration)
+    done = outcome(("chain", "mbt2018", 1, "a"))
+    stopping = {"mean": 1.5, "half_width_percent": 2.0, "repetitions": 5, "converged": False}
+    done = replace(done, meta=replace(done.meta, stopping=stopping))
+    path = Path("x")
+    request = request_of(
+        config, "mbt2018", part="chain", quality=1, image="a", image_path=path, idle=path,
+        output=path, setup_folder=path,
+    )  # fmt: skip
+    line = outcome_line(request, done)
+    assert line.endswith(
+        f": 1.5 J an execution {which}, estimated, ± 2 %, K = 5 (not converged)"
+    ), line

@@ -1,6 +1,7 @@
 """What a change in the campaign runs again, and what it never does."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -309,6 +310,13 @@ def test_the_lab_campaign_plans_without_gpu_and_without_images(tmp_path: Path) -
     assert planned["download_images"] == 1
     assert planned["measure_idle"] == 1
     assert planned["build_energy"] == 1
+
+
+def test_the_download_runs_where_snakemake_does() -> None:
+    """Nodes of a cluster often have no network. A dry run does not tell where a job will run."""
+    block = re.search(r"^localrules:\n((?: {4}\w+,\n)+)", (ROOT / "Snakefile").read_text(), re.M)
+    assert block is not None
+    assert "download_images" in block[1].replace(",", "").split()
 
 
 def test_an_edited_figure_measures_nothing(campaign: Campaign) -> None:

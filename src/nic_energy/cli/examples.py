@@ -9,6 +9,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "doctor": "What this machine can measure, how well, and what to mend.",
         "check": "Whether configuration files are right.",
         "plan": "How many modalities, what is stale, how long, how many joules.",
+        "weights": "Fetch pretrained weights, before a GPU without network needs them.",
     },
     "Measure": {
         "measure": "One network on one image: one joule with its uncertainty.",
@@ -42,6 +43,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "plan config/config.yaml config/pilot.yaml",
         "plan config/config.yaml --json",
     ),
+    "weights fetch": (
+        "weights fetch config/config.yaml",
+        "weights fetch config/config.yaml config/pilot.yaml",
+    ),
+    "weights list": ("weights list config/config.yaml config/pilot.yaml",),
     "measure": (
         "measure photo.jpg --network mbt2018 --quality 4",
         "measure skimage:coffee.png --network mbt2018 --quality 4 --config config/demo.yaml --json",

@@ -22,6 +22,7 @@ from nic_energy.cli.measuring import idle_command, measure_command, passport_com
 from nic_energy.cli.planning import plan_command
 from nic_energy.cli.predicting import predict_command
 from nic_energy.cli.transferring import transfer_command
+from nic_energy.cli.weights import weights_group
 from nic_energy.cli.working import worker_group
 from nic_energy.errors import (
     InterruptedMeasurementError,
@@ -86,6 +87,7 @@ def main(verbose: bool) -> None:
 
 for command in (
     images_group,
+    weights_group,
     idle_command,
     passport_command,
     measure_command,

@@ -16,6 +16,7 @@ from nic_energy.config import Config, resolve
 from nic_energy.config.merge import read_merged
 from nic_energy.errors import ConfigError, MismatchError
 from nic_energy.files import digest_of
+from nic_energy.vocabulary import STOPPING_ENERGY
 
 if TYPE_CHECKING:
     from nic_energy.energy.passport import FieldPassport, Passport
@@ -317,14 +318,14 @@ def log_progress(progress: "Progress") -> None:
 
 
 def outcome_line(request: "MeasureRequest", outcome: "Outcome") -> str:
-    """How a modality ended."""
+    """How a modality ended, with the mean of the stopping rule: tables may hold another energy."""
     key, stopping, source = request.key, outcome.meta.stopping, outcome.meta.source
     if outcome.linked:
         return f"{key}: an equal accepted attempt is linked, not measured again"
     width = stopping["half_width_percent"]
     interval = "no interval" if width is None else f"± {width:.2g} %"
     return (
-        f"{key}: {stopping['mean']:.4g} J an execution, {source}, {interval}, "
+        f"{key}: {stopping['mean']:.4g} J an execution ({STOPPING_ENERGY}), {source}, {interval}, "
         f"K = {stopping['repetitions']}"
         f"{'' if stopping['converged'] else ' (not converged)'}"
     )

@@ -12,7 +12,6 @@ from nic_energy.campaign import (
     duration,
     estimate,
     expected_images,
-    indexed_images,
     keys,
     setup_folder,
     state,
@@ -46,6 +45,7 @@ def plan_command(
     measured so far. The energies are estimated.
     """
     from nic_energy import fingerprint
+    from nic_energy.cli.plan_images import planned_images, with_changed
     from nic_energy.files import write_json
 
     document = read_configs(configs) if config_json is None else config_json
@@ -55,11 +55,14 @@ def plan_command(
     if config.document["energy_table"]:
         _brought(config, as_json)
         return
-    images = indexed_images(config)
-    found = None
+    planned = planned_images(config)
+    images, found = planned.images, None
     if images is not None:
         found = state(config, images, fingerprint.of_measurement(config.document["meter"]))
+        found = with_changed(config, found, planned.changed)
     count = len(images) if images is not None else expected_images(config)
+    for note in planned.notes:
+        click.echo(note, err=as_json)
     if not as_json:
         _say_size(config, count, found)
     if write is not None:

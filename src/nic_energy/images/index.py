@@ -57,6 +57,22 @@ def index_images(images: Images, archive: Path | None) -> list[ImageEntry]:
     return sorted(_selected(images, entries), key=lambda entry: entry.image)
 
 
+def listed_images(images: Images, archive: Path | None) -> list[ImageEntry]:
+    """As `index_images` by the names alone: no image is opened, digests are empty and sizes 0.
+
+    Raises:
+        InputError: the source is not there, holds no image or another number than expected, or
+            not one that is selected.
+    """
+    found = members(images, archive_of(images, archive))
+    _check_count(images, len(found))
+    entries = [
+        ImageEntry(image, member.place, "", 0, 0)
+        for member, image in zip(found, ids(found), strict=True)
+    ]
+    return sorted(_selected(images, entries), key=lambda entry: entry.image)
+
+
 def index_file(path: Path, max_megapixels: float) -> ImageEntry:
     """The entry of one image file at its own size.
 
@@ -109,12 +125,16 @@ def check_id(image: str) -> str:
     return image
 
 
-def _check_expected(images: Images, sizes: Sequence[tuple[int, int]]) -> None:
-    if images.count is not None and len(sizes) != images.count:
+def _check_count(images: Images, count: int) -> None:
+    if images.count is not None and count != images.count:
         raise InputError(
-            f"images: {len(sizes)} images found, {images.count} expected (images.count; null "
+            f"images: {count} images found, {images.count} expected (images.count; null "
             "skips the check)."
         )
+
+
+def _check_expected(images: Images, sizes: Sequence[tuple[int, int]]) -> None:
+    _check_count(images, len(sizes))
     total = sum(width * height for width, height in sizes)
     if images.pixel_sum is not None:
         least, most = images.pixel_sum

@@ -20,6 +20,7 @@ from nic_energy.measure.modality import MeasureRequest, Outcome
 from nic_energy.protocol.repetitions import Progress
 from nic_energy.session import utc_now
 from nic_energy.statistics.stopping import Decision
+from nic_energy.vocabulary import STOPPING_ENERGY
 
 FILE = "status.json"
 RECOUNT_S = 10.0
@@ -32,8 +33,9 @@ class CampaignStatus:
     """The state of a campaign.
 
     `repetitions` of about `predicted_repetitions` windows of `modality` are measured, their mean
-    `energy_j` so far. `spent_j` is the gross energy of all windows so far, finished modalities and
-    this one. `modality_s` is the pace, a running mean of what modalities took.
+    `energy_j` so far, as the stopping rule takes it: what the tables will hold may be by another
+    estimator or idle, or calibrated. `spent_j` is the gross energy of all windows so far, finished
+    modalities and this one. `modality_s` is the pace, a running mean of what modalities took.
     """
 
     setup: str
@@ -68,7 +70,7 @@ class CampaignStatus:
             pieces.append(f"{self.modality}: window {self.repetitions} of about {expected}")
         if self.energy_j is not None:
             width = "" if self.half_width_percent is None else f" ± {self.half_width_percent:.2g} %"
-            pieces.append(f"{self.energy_j:.4g} J{width} {self.source}")
+            pieces.append(f"{self.energy_j:.4g} J{width} {self.source} ({STOPPING_ENERGY})")
         if self.temperature_c is not None:
             pieces.append(f"{self.temperature_c:.0f} °C")
         pieces.append(f"{_joules(self.spent_j)} so far")

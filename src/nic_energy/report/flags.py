@@ -21,7 +21,9 @@ FLAG_MEANINGS = {
     "neighbour_measured": "another device of the machine was being measured meanwhile: they share "
     "power and air",
     "no_thermometer": "the device has no thermometer, so it was not preheated",
-    "not_converged": "the cap on K was reached before the interval was narrow enough",
+    "not_converged": "the interval of the reported energy is wider than the stopping rule asks "
+    "for: the cap on K was reached, or the rule, which works on trapezoid over the cold idle, "
+    "ended before it was narrow enough by this estimator and idle",
     "other_processes": "others began to compute on the device during the windows",
     "other_software": "measured under another version of PyTorch, torchvision, CompressAI, CUDA or "
     "cuDNN than most rows",
