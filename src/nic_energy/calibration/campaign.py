@@ -107,6 +107,8 @@ def _calibrated_what(energy: pd.DataFrame, request: Request) -> dict[str, str | 
 
 
 def _stated(energy: pd.DataFrame, column: str) -> list[str]:
+    if column not in energy:
+        return []
     return sorted({str(value) for value in energy[column].dropna()})
 
 
