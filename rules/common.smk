@@ -55,6 +55,13 @@ NETWORKS_DIGEST = digest_of({name: asdict(row) for name, row in CAMPAIGN.network
 SETTINGS_DIGEST = digest_of(CAMPAIGN.settings())
 IMAGES = CAMPAIGN.document["images"]
 IMAGES_CONFIG = canonical_json(IMAGES)
+# Of these alone, an archive or a prepared image is made: what else is selected makes none anew.
+ARCHIVE_CONFIG = canonical_json(
+    {key: IMAGES[key] if key in ("url", "md5") else None for key in IMAGES}
+)
+IMAGE_CONFIG = canonical_json(
+    {key: IMAGES[key] if key in ("source", "max_megapixels") else None for key in IMAGES}
+)
 CONFIG_FILE = f"{RESULTS}/config.json"
 IDLE = f"{RESULTS}/reference/idle.parquet"
 PASSPORT = f"{RESULTS}/reference/passport.json"

@@ -14,10 +14,10 @@ rule download_images:
         mem_mb=500,
         runtime=120,
     params:
-        origin=[IMAGES["url"], IMAGES["md5"]],
+        images=ARCHIVE_CONFIG,
     shell:
         "nic-energy images download"
-        " --images {IMAGES_CONFIG:q}"
+        " --images {params.images:q}"
         " --output {output:q}"
         " 2> {log:q} || {{ rc=$?; tail -n 20 {log:q} >&2; exit $rc; }}"
 
@@ -60,10 +60,12 @@ rule prepare_image:
         runtime=10,
     params:
         identity=image_identity,
+        archive=ARCHIVE_OPTION,
+        images=IMAGE_CONFIG,
     shell:
         "nic-energy images prepare"
-        " --images {IMAGES_CONFIG:q}"
-        " {ARCHIVE_OPTION}"
+        " --images {params.images:q}"
+        " {params.archive}"
         " --index {input.index:q}"
         " --image {wildcards.image:q}"
         " --output {output:q}"

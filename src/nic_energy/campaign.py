@@ -14,7 +14,7 @@ from nic_energy.config import Config
 from nic_energy.config.settings import differences, resolved
 from nic_energy.errors import StoreError
 from nic_energy.files import digest_of
-from nic_energy.store import modality_key
+from nic_energy.store import modality_key, same_network
 from nic_energy.traces import TraceMeta, read_document, read_meta
 
 WARM_UP_S = 8.0
@@ -128,7 +128,7 @@ class Staleness:
             return (
                 bool(differences(self._settings, document["settings"]))
                 or document["code_fingerprint"] != self._code
-                or not fingerprint.same_network(document["run"].get("network"), self._rows[network])
+                or not same_network(document["run"].get("network"), self._rows[network])
             )
         except (StoreError, KeyError, TypeError, AttributeError):
             return True
@@ -234,7 +234,7 @@ def state(config: Config, images: Sequence[str], code_fingerprint: str) -> State
         reason = ", ".join(differences(settings, meta.settings))
         if not reason and meta.code_fingerprint != code_fingerprint:
             reason = "the measuring code changed"
-        if not reason and not fingerprint.same_network(meta.run.get("network"), networks[key[1]]):
+        if not reason and not same_network(meta.run.get("network"), networks[key[1]]):
             reason = f"{key[1]} changed (its module, padding or factory)"
         if reason:
             stale[reason] += 1

@@ -9,7 +9,7 @@ import hashlib
 import importlib.util
 import io
 import tokenize
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -89,17 +89,12 @@ def of_passport_analysis() -> str:
     return fingerprint(PASSPORT_ANALYSIS)
 
 
-NETWORK: tuple[str, ...] = ("network", "pad_multiple", "factory", "factory_sha256")
-"""What of a row of the networks table can change a measured number. Its abbreviation and what
-counts as a low or a high level name the number, and can change without it."""
-
-
 def of_network(network: Network) -> dict[str, Any]:
-    """What `NETWORK` lists, as JSON: with the digest of a user's own factory module, of that one
-    file; null where the module is not found.
+    """What `store.NETWORK` lists, as JSON: with the digest of a user's own factory module, of that
+    one file; null where the module is not found.
     """
     row: dict[str, Any] = {
-        name: getattr(network, name) for name in NETWORK if hasattr(network, name)
+        name: getattr(network, name) for name in ("network", "pad_multiple", "factory")
     }
     if network.factory != "compressai":
         try:
@@ -109,18 +104,6 @@ def of_network(network: Network) -> dict[str, Any]:
         origin = found.origin if found else None
         row["factory_sha256"] = sha256(Path(origin)) if origin else None
     return row
-
-
-def same_network(recorded: Any, network: Mapping[str, Any] | None) -> bool:
-    """Whether a trace was measured with this network (`of_network`; None for an idle reference).
-
-    Args:
-        recorded: `run["network"]` of the trace; older ones hold the whole row.
-    """
-    if recorded is None or network is None:
-        return recorded is None and network is None
-    kept = {name: recorded[name] for name in NETWORK if name in recorded}
-    return kept == dict(network)
 
 
 @lru_cache

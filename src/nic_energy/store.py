@@ -16,13 +16,17 @@ from typing import Any
 
 from nic_energy.errors import MismatchError, StoreError
 from nic_energy.files import link_or_copy, require_room
-from nic_energy.fingerprint import same_network
 from nic_energy.traces import MeterInfo, Trace, TraceMeta, read_meta, write_trace
 
 log = logging.getLogger(__name__)
 
 ROOM_BYTES = 64 << 20
 """More than any trace takes."""
+
+
+NETWORK: tuple[str, ...] = ("network", "pad_multiple", "factory", "factory_sha256")
+"""What of a row of the networks table can change a measured number. Its abbreviation and what
+counts as a low or a high level name the number, and can change without it."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,18 @@ class Identity:
             and same_network(meta.run.get("network"), self.network)
             and self.session in (None, meta.session)
         )
+
+
+def same_network(recorded: Any, network: Mapping[str, Any] | None) -> bool:
+    """Whether a trace was measured with this network (`of_network`; None for an idle reference).
+
+    Args:
+        recorded: `run["network"]` of the trace; older ones hold the whole row.
+    """
+    if recorded is None or network is None:
+        return recorded is None and network is None
+    kept = {name: recorded[name] for name in NETWORK if name in recorded}
+    return kept == dict(network)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pandas as pd
 from nic_energy.errors import InputError
 from nic_energy.files import write_with
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Of all tables together: another minor version adds columns or tables, another major version
 changes the meaning, unit, definition or name of one (docs/formats.md)."""
 

@@ -99,7 +99,7 @@ def test_more_images_of_a_source_prepare_and_measure_only_these(campaign: Campai
     before = {path: path.stat().st_mtime_ns for path in campaign.traces()}
     (campaign.folder / "photos" / "notes.txt").write_text("no image")
     assert "index_images" not in planned(campaign)
-    campaign.configure(images={"select": 3, "max_megapixels": 50})
+    campaign.configure(images={"select": 3, "count": 4})
     output = campaign.succeed("results/small/energy.csv")
     assert output.count("rule prepare_image:") == output.count("rule measure:") == 1
     assert "is linked, not measured again" not in output
