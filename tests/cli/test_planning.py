@@ -105,6 +105,7 @@ def folder_campaign(folder: Path, *names: str) -> tuple[Path, Config]:
             settings=config.settings(),
             code_fingerprint=fingerprint.of_measurement("virtual"),
             modality=Modality(part, network, quality, "low", shown),
+            run={"network": fingerprint.of_network(config.networks[network])},
         )
         target = trace_path(config.setup, part, network, quality, image)
         write_trace(target, Trace(trace.samples, meta))
