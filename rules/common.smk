@@ -53,15 +53,7 @@ NOT_ANALYSED = {
 ANALYSIS_CONFIG = json.dumps({key: config[key] for key in config if key not in NOT_ANALYSED})
 NETWORKS_DIGEST = digest_of({name: asdict(row) for name, row in CAMPAIGN.networks.items()})
 SETTINGS_DIGEST = digest_of(CAMPAIGN.settings())
-IMAGES = CAMPAIGN.document["images"]
-IMAGES_CONFIG = canonical_json(IMAGES)
-# Of these alone, an archive or a prepared image is made: what else is selected makes none anew.
-ARCHIVE_CONFIG = canonical_json(
-    {key: IMAGES[key] if key in ("url", "md5") else None for key in IMAGES}
-)
-IMAGE_CONFIG = canonical_json(
-    {key: IMAGES[key] if key in ("source", "max_megapixels") else None for key in IMAGES}
-)
+IMAGES_CONFIG = canonical_json(CAMPAIGN.document["images"])
 CONFIG_FILE = f"{RESULTS}/config.json"
 IDLE = f"{RESULTS}/reference/idle.parquet"
 PASSPORT = f"{RESULTS}/reference/passport.json"
@@ -86,6 +78,14 @@ wildcard_constraints:
     network="[A-Za-z0-9][A-Za-z0-9._-]*",
     quality="[0-9]+",
     part="[a-z_]+",
+
+
+def images_config(*names):
+    """Some keys of `images`, the others null: what is made of these alone is not made anew for
+    another one.
+    """
+    images = CAMPAIGN.document["images"]
+    return canonical_json({key: images[key] if key in names else None for key in images})
 
 
 def literal(path):

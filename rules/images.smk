@@ -14,7 +14,7 @@ rule download_images:
         mem_mb=500,
         runtime=120,
     params:
-        images=ARCHIVE_CONFIG,
+        images=images_config("url", "md5"),
     shell:
         "nic-energy images download"
         " --images {params.images:q}"
@@ -61,7 +61,7 @@ rule prepare_image:
     params:
         identity=image_identity,
         archive=ARCHIVE_OPTION,
-        images=IMAGE_CONFIG,
+        images=images_config("source", "max_megapixels"),
     shell:
         "nic-energy images prepare"
         " --images {params.images:q}"

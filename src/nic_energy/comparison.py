@@ -10,6 +10,7 @@ import pandas as pd
 
 from nic_energy import tables
 from nic_energy.config.schema import read_schema, with_defaults
+from nic_energy.energy.software import PACKAGES
 from nic_energy.errors import InputError
 from nic_energy.files import digest_of
 from nic_energy.models.across import (
@@ -40,7 +41,6 @@ ROW_SETTINGS = (
 """Columns of energy.csv that say how its joules came about."""
 
 RUN_SETTINGS = ("device", "meter", "precision", "seed", "passport", "test_switch")
-PACKAGES = ("torch", "torchvision", "compressai")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ Sees = Literal["board", "machine"]
 """What an external meter sees: the GPU's board alone, or the whole machine at its plug."""
 
 LEVELS: tuple[Level, ...] = ("low", "high")
+OWN_IDLES: tuple[IdleKind, ...] = ("context", "paired")
+"""Kinds of idle that every measurement has of its own."""
+
 PARTS_AVAILABLE: tuple[Part, ...] = ("chain",)
 ESTIMATORS: tuple[EstimatorName, ...] = ("paper_sum", "trapezoid", "counter")
 

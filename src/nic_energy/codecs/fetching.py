@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
-from urllib.parse import urlparse
 
-from nic_energy.codecs.weights import DIGEST_IN_NAME, check_digest, checkpoint_url
+from nic_energy.codecs.weights import (
+    DIGEST_IN_NAME,
+    check_digest,
+    checkpoint_path,
+    checkpoint_url,
+)
 from nic_energy.config import Config
 from nic_energy.errors import InputError
 from nic_energy.files import atomic_path
@@ -55,11 +59,11 @@ def checkpoints(config: Config) -> list[Checkpoint]:
     if nothing_to_fetch(config):
         return []
     given = config.document["weights_dir"]
-    folder = Path(given) if given else _hub_folder()
+    folder = Path(given) if given else None
     found = []
     for network, quality in _points(config):
         url = checkpoint_url(network, quality)
-        found.append(Checkpoint(network, quality, url, folder / Path(urlparse(url).path).name))
+        found.append(Checkpoint(network, quality, url, checkpoint_path(url, folder)))
     return found
 
 
@@ -70,13 +74,6 @@ def _points(config: Config) -> Sequence[tuple[str, int]]:
     if anchor["every"] and anchor["network"] is not None:
         points[anchor["network"], int(anchor["quality"])] = None
     return [point for point in points if config.networks[point[0]].factory == "compressai"]
-
-
-def _hub_folder() -> Path:
-    """Torch's own folder of checkpoints, which measuring reads without `weights_dir`."""
-    from torch import hub
-
-    return Path(hub.get_dir()) / "checkpoints"
 
 
 def fetch(checkpoint: Checkpoint, progress: bool = False) -> bool:

@@ -40,8 +40,7 @@ def checkpoint_file(url: str, folder: Path | None) -> Path:
     Raises:
         InputError: it is not there, cannot be downloaded, or is not what its name says.
     """
-    name = Path(urlparse(url).path).name
-    path = (folder or _hub_folder()) / name
+    path = checkpoint_path(url, folder)
     if not path.exists():
         if folder is not None:
             raise InputError(f"{path}: is not there. Download {url} to {folder} (weights_dir).")
@@ -50,10 +49,13 @@ def checkpoint_file(url: str, folder: Path | None) -> Path:
     return path
 
 
-def _hub_folder() -> Path:
-    from torch import hub
+def checkpoint_path(url: str, folder: Path | None) -> Path:
+    """Where the checkpoint of an address lies, or will: None for torch's own folder."""
+    if folder is None:
+        from torch import hub
 
-    return Path(hub.get_dir()) / "checkpoints"
+        folder = Path(hub.get_dir()) / "checkpoints"
+    return folder / Path(urlparse(url).path).name
 
 
 def _download(url: str, path: Path) -> None:

@@ -25,7 +25,7 @@ from nic_energy.energy.estimates import (
     power_field_of,
 )
 from nic_energy.energy.guard import Guard
-from nic_energy.energy.idle import OWN_IDLES, IdlePower, idle_power
+from nic_energy.energy.idle import IdlePower, idle_power
 from nic_energy.energy.rows import (
     CampaignFindings,
     anchor_row,
@@ -39,7 +39,7 @@ from nic_energy.errors import MismatchError, StoreError
 from nic_energy.statistics.moderation import CommonVariance, common_variance
 from nic_energy.statistics.pooled import pooled
 from nic_energy.traces import Trace, TraceMeta, read_meta, read_trace
-from nic_energy.vocabulary import ESTIMATORS, EstimatorName, IdleKind
+from nic_energy.vocabulary import ESTIMATORS, OWN_IDLES, EstimatorName, IdleKind
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,6 @@ from nic_energy.vocabulary import IdleKind
 BLOCKS = 8
 FEW_BLOCKS = 4
 LEAST_READINGS = 8
-OWN_IDLES: tuple[IdleKind, ...] = ("context", "paired")
-"""Kinds of idle that every measurement has of its own."""
-
 PHASES: Mapping[IdleKind, str] = {
     "cold": "idle",
     "context": "idle_context",

@@ -8,14 +8,14 @@ import numpy as np
 
 from nic_energy import tables
 from nic_energy.energy.estimates import Estimate, Evaluated
-from nic_energy.energy.idle import OWN_IDLES, IdlePower
+from nic_energy.energy.idle import IdlePower
 from nic_energy.energy.software import Versions, differs
 from nic_energy.energy.uncertainty import Inputs, RowBudget, TemperatureEffect, row_budget
 from nic_energy.statistics.moderation import CommonVariance
 from nic_energy.statistics.pooled import Pooled
 from nic_energy.statistics.stopping import Decision, StoppingRule
 from nic_energy.traces import FloatArray, TraceMeta
-from nic_energy.vocabulary import EstimatorName
+from nic_energy.vocabulary import OWN_IDLES, EstimatorName
 
 LEVEL = 0.95
 PREHEAT_FLAGS = {

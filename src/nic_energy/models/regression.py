@@ -19,7 +19,8 @@ import pandas as pd
 from sklearn.linear_model import HuberRegressor
 
 from nic_energy.models.linear import LEAST, FloatArray, Line
-from nic_energy.models.uncertainty import INDEPENDENT, OWN_IDLES, numbers
+from nic_energy.models.uncertainty import INDEPENDENT, numbers
+from nic_energy.vocabulary import OWN_IDLES
 
 HUBER_EPSILON = 1.35
 """95 % as efficient as least squares where the scatter is Gaussian."""

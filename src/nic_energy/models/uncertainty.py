@@ -26,6 +26,7 @@ import pandas as pd
 
 from nic_energy.models.jackknife import Jackknife, jackknife, least_squares_weights
 from nic_energy.statistics.gum import Budget, Component
+from nic_energy.vocabulary import OWN_IDLES
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -34,8 +35,6 @@ COMMON = (IDLE, GAIN, TREND)
 IMAGES_ONLY = "images_only"
 INDEPENDENT = ("u_repeatability_j", "u_edges_j", "u_temperature_j", "u_disagreement_j")
 LEVEL = 0.95
-OWN_IDLES = ("context", "paired")
-"""Kinds of idle that every modality has of its own."""
 
 PARAMETERS = (("alpha", "j_per_pixel"), ("beta", "j"))
 
