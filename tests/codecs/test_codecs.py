@@ -3,6 +3,7 @@
 import hashlib
 import math
 import pickle
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,22 @@ import pytest
 import torch
 from compressai.zoo import image as zoo
 
+from nic_energy import cublas
 from nic_energy.codecs import execution, identity
-from nic_energy.codecs.execution import NetworkLoad, configure, execution_error
+from nic_energy.codecs.execution import NetworkLoad, configure, failing
 from nic_energy.codecs.networks import build, load_network
 from nic_energy.codecs.padding import crop, margins, pad, padded_size
 from nic_energy.codecs.quality import bits_per_pixel, psnr_db, rate_and_distortion
 from nic_energy.codecs.weights import check_digest, checkpoint_file, checkpoint_url, read_state
 from nic_energy.config import project_root, read_networks
-from nic_energy.errors import ConfigError, DeviceError, InputError, MeasurementError
+from nic_energy.errors import (
+    ConfigError,
+    CudaError,
+    DeviceError,
+    DeviceMemoryError,
+    InputError,
+    MeasurementError,
+)
 
 NETWORKS = read_networks(project_root() / "config" / "networks.tsv")
 SMALL = NETWORKS["bmshj2018-factorized"]
@@ -172,8 +181,7 @@ def torch_settings() -> Any:
     torch.set_num_threads(before[1])
 
 
-def test_run_settings_are_read_back(torch_settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+def test_run_settings_are_read_back(torch_settings: None) -> None:
     found = configure(True, "fp32", "cpu")
     assert found["deterministic_algorithms"] is True
     assert found["cudnn_deterministic"] is True
@@ -187,13 +195,13 @@ def test_run_settings_are_read_back(torch_settings: None, monkeypatch: pytest.Mo
     assert loose["conv_fp32_precision"] == "tf32"
 
 
-def test_cuda_that_started_too_early_is_refused(
+def test_a_workspace_that_was_changed_since_is_refused(
     torch_settings: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    with pytest.raises(DeviceError, match="CUBLAS_WORKSPACE_CONFIG=:4096:8"):
+    monkeypatch.setenv(cublas.VARIABLE, ":0:0")
+    with pytest.raises(DeviceError, match=r"CUBLAS_WORKSPACE_CONFIG was set to\s+:4096:8"):
         configure(True, "fp32", "cuda:0")
+    assert configure(False, "fp32", "cuda:0")["cublas_workspace_config"] is None
 
 
 def test_a_load_runs_back_to_back_between_its_marks(module: torch.nn.Module) -> None:
@@ -229,11 +237,11 @@ class Failing(torch.nn.Module):
 NAME = "mbt2018 quality 8 on big (9000x9000)"
 
 
-def failures(error: Exception) -> list[str]:
+def failures(error: Exception, kind: type[Exception] = MeasurementError) -> list[str]:
     """What a network that fails says, however it is run."""
     load, texts = NetworkLoad(Failing(error), torch.rand(1, 3, 8, 8), NAME), []
     for run in (lambda: load.run(1), load.once):
-        with pytest.raises(MeasurementError) as caught:
+        with pytest.raises(kind) as caught:
             run()
         texts.append(str(caught.value))
     return texts
@@ -265,11 +273,34 @@ def test_a_tensor_larger_than_any_memory_is_out_of_memory() -> None:
     assert "ran out of memory" in failures(caught.value)[0]
 
 
-def test_a_gpu_that_fails_under_the_network_is_named_with_the_first_line() -> None:
-    error = RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be ...")
-    for text in failures(error):
-        assert text.startswith(f"{NAME}: failed on cpu (CUDA error: unspecified launch failure). ")
-        assert "Xid" in text
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: an illegal memory access\nCUDA kernel errors might"),
+        RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be ..."),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(..)`"),
+    ],
+    ids=["accelerator", "cuda", "cudnn", "cublas"],
+)
+def test_a_gpu_that_fails_under_the_network_is_named_with_the_first_line(error: Exception) -> None:
+    for text in failures(error, CudaError):
+        assert text == f"{NAME}: failed on cpu ({str(error).partition(chr(10))[0]})."
+
+
+def test_out_of_memory_gives_the_activations_back() -> None:
+    activations: list[weakref.ref[torch.Tensor]] = []
+
+    class Large(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            held = x + 1
+            activations.append(weakref.ref(held))
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    with pytest.raises(DeviceMemoryError) as caught:
+        NetworkLoad(Large(), torch.rand(1, 3, 8, 8), NAME).once()
+    assert caught.value.__cause__ is not None  # the traceback is there, without its tensors
+    assert activations[0]() is None
 
 
 def test_a_network_that_is_wrong_in_itself_says_so() -> None:
@@ -278,16 +309,22 @@ def test_a_network_that_is_wrong_in_itself_says_so() -> None:
     assert "fails in the network itself" in text
 
 
+def memory_text(error: Exception) -> str:
+    with pytest.raises(DeviceMemoryError) as caught, failing("net", "cuda:0"):
+        raise error
+    return str(caught.value)
+
+
 def test_free_memory_of_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     error = torch.OutOfMemoryError("CUDA out of memory")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**30, 4 * 2**30))
-    assert "1.0 of 4.0 GiB free" in str(execution_error("net", "cuda:0", error))
+    assert "1.0 of 4.0 GiB free" in memory_text(error)
 
     def lost(_: object) -> None:
         raise RuntimeError("CUDA error: device is lost")
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", lost)
-    assert "cuda:0 ran out of memory. Free" in str(execution_error("net", "cuda:0", error))
+    assert "cuda:0 ran out of memory. Free" in memory_text(error)
 
 
 def test_rate_and_distortion_in_closed_form() -> None:
@@ -314,7 +351,7 @@ def test_a_gpu_that_is_not_there_names_those_that_are(monkeypatch: pytest.Monkey
     class Properties:
         uuid = "1234"
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: Properties())
     assert identity.cuda_uuid_in_process("cuda:1") == "GPU-1234"

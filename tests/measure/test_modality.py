@@ -61,7 +61,7 @@ class FakeBackend:
     def load(self, request: LoadRequest) -> LoadedModality:
         self.on_load()
         info = ImageInfo(request.image, request.image_sha256, 30, 20, 32, 32)
-        return LoadedModality(self.device, info, {"precision": "fp32"}, lambda: (0.5, 30.0))
+        return LoadedModality(self.device, info, {"precision": "fp32"}, 0.5, 30.0)
 
     def run_settings(self) -> dict[str, Any]:
         return {"precision": "fp32"}

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from nic_energy import cublas
 from nic_energy.config import project_root
 from nic_energy.config.merge import overlay
 from tests.images.pictures import picture
@@ -99,9 +100,11 @@ class Campaign:
     def env(self) -> dict[str, str]:
         """The environment of a run: the package's commands and these tests can be found.
 
-        Coverage is not traced in it: what runs there has tests of its own.
+        Coverage is not traced in it: what runs there has tests of its own. What importing the
+        package set in this process is no user's.
         """
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_PROCESS")}
+        left_out = ("COVERAGE_PROCESS", cublas.VARIABLE)
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
         return {
             **inherited,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

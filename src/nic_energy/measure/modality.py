@@ -12,6 +12,7 @@ from nic_energy.config.settings import is_open
 from nic_energy.energy.admissibility import Limits
 from nic_energy.errors import (
     ConfigError,
+    CudaError,
     InputError,
     MeasurementError,
     MeterError,
@@ -232,7 +233,7 @@ class _Attempt:
         except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - raised once it is kept
             error = failure
         if error is not None and self.meta.outcome != "accepted":
-            if not self.meta.source and not isinstance(error, MeasurementError):
+            if not self.meta.source and not isinstance(error, MeasurementError | CudaError):
                 raise error
             self.meta = replace(
                 self.meta,

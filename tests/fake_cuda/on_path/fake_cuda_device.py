@@ -70,7 +70,7 @@ class Busy:
 
     def _read(self, place: int) -> tuple[float, float, float, int]:
         found = RECORD.unpack_from(self._map, HEAD.size + place * RECORD.size)
-        return found  # type: ignore[return-value]
+        return found
 
     def _write(self, place: int, start: float, end: float, before: float) -> None:
         RECORD.pack_into(

@@ -29,7 +29,7 @@ TWO_PLACES = frozenset({"copy_", "__getitem__", "__setitem__", "__set__", "type_
 class CudaTensor(torch.Tensor):
     """A tensor of the processor that counts as one of a GPU."""
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
 
 _places: dict[int, int] = {}
@@ -251,7 +251,7 @@ class Generator(torch.Generator):
         index = _index_of(device)
         if index is not None:
             _gpu(index)
-        made: Generator = torch._C.Generator.__new__(cls, "cpu")
+        made: Generator = torch._C.Generator.__new__(cls, "cpu")  # type: ignore[call-arg]
         return made
 
 
@@ -387,4 +387,4 @@ def patch() -> None:
     torch.Generator = Generator  # type: ignore[misc]
     # A converted parameter is a new one: only so does it keep its class.
     torch.__future__.set_overwrite_module_params_on_conversion(True)
-    OnDevice().__enter__()
+    OnDevice().__enter__()  # type: ignore[no-untyped-call]

@@ -1,0 +1,87 @@
+"""The lab campaign on the stand-ins for CUDA and NVML, started as a user starts it.
+
+The configuration is config/config.yaml; the overlay makes protocol, networks and images shorter,
+and nothing else.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from nic_energy import cublas
+from tests.fake_cuda import FakeCuda
+from tests.fake_nvml import FakeNvml
+from tests.images.pictures import picture
+from tests.workflow.campaign import ROOT, TABLE, Campaign
+
+LOAD_W = 100.0
+STEADY = ("trace 1:50:0", "update_ms 10", "window_ms 10", "energy_ms 10")
+
+SHORTER: dict[str, Any] = {
+    "setup": "lab",
+    "weights": "random",
+    "images": {
+        "collection": "photos",
+        "source": "folder",
+        "path": "photos",
+        "url": None,
+        "md5": None,
+        "count": None,
+        "pixel_sum": None,
+    },
+    "worker": {"idle_s": 240},
+    "protocol": {
+        "idle_s": 2,
+        "idle_settle_max_s": 0,
+        "context_idle_s": 0.5,
+        "paired_idle_s": 0.5,
+        "paired_settle_max_s": 0,
+        "preheat_max_s": 4,
+        "settle_s": 1,
+        "min_duration_s": 0.5,
+        "lead_in_s": 0.1,
+        "sampling_hz": 50,
+        "relative_width": 1,
+        "min_repetitions": 3,
+        "max_repetitions": 3,
+    },
+}
+TINY: dict[str, Any] = {
+    "networks_table": "networks.tsv",
+    "networks": [{"name": "tiny", "qualities": [1]}],
+    "passport": False,
+}
+"""A network that runs in a millisecond, and no characterisation of the sensor, which takes two
+minutes."""
+
+SIZES = ((64, 64), (96, 64), (128, 64), (128, 96))
+
+
+@dataclass
+class CudaCampaign(Campaign):
+    """A folder with images, an overlay, and both stand-ins."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    nvml: FakeNvml = field(kw_only=True)
+    cuda: FakeCuda = field(kw_only=True)
+
+    def prepare(self) -> "CudaCampaign":
+        """Write the images, the networks table, the overlay and what the stand-ins do."""
+        (self.folder / "photos").mkdir()
+        (self.folder / "networks.tsv").write_text(TABLE)
+        for number, size in enumerate(SIZES):
+            picture(*size).save(self.folder / "photos" / f"image{number}.png")
+        self.configure(**SHORTER)
+        self.cuda.put()
+        self.draw()
+        return self
+
+    def draw(self, *lines: str) -> None:
+        """What the fake NVML library does besides."""
+        self.nvml.put(*STEADY, *self.cuda.nvml(LOAD_W), *lines)
+
+    def env(self) -> dict[str, str]:
+        """The environment of a user: nothing is set for CUDA but where the stand-ins are."""
+        found = {**super().env(), **self.nvml.environment(), **self.cuda.environment()}
+        found["PYTHONPATH"] += f":{ROOT / 'src'}:{ROOT}"
+        assert cublas.VARIABLE not in found
+        return found
