@@ -65,7 +65,10 @@ SAMPLE_COLUMNS: tuple[Column, ...] = (
     Column("throttle_hw_thermal_ns", pa.int64(), "ns", "NVML field 270, cumulative"),
     Column("throttle_power_brake_ns", pa.int64(), "ns", "NVML field 271, cumulative"),
     Column(
-        "failed_readings", pa.int64(), "", "readings that NVML failed to give and that are null"
+        "failed_readings",
+        pa.int64(),
+        "",
+        "readings of power and energy that NVML failed to give and that are null",
     ),
 )
 SAMPLE_COLUMN_NAMES: tuple[str, ...] = tuple(column.name for column in SAMPLE_COLUMNS)

@@ -51,6 +51,29 @@ def test_the_wrong_gpu_is_not_read(machine: Station) -> None:
     assert "NVML 0 = hidden from CUDA" in check(diagnosis, "devices").found
 
 
+def test_a_lost_gpu_before_the_one_meant_does_not_shift_the_numbers(machine: Station) -> None:
+    second = "GPU-fa4e0000-0000-4000-8000-000000000001"
+    machine.put("devices 2", "fault * 0 GPU_IS_LOST")
+    machine.install(devices=(second,))
+    diagnosis = machine.examine()
+    assert diagnosis.exit_code() == 0, diagnosis.with_status("failure")
+    assert check(diagnosis, "devices").status == "note"
+    assert f"both {second}" in check(diagnosis, "same_device").found
+    assert "cuda:0 is NVML 1" in check(diagnosis, "visible").found
+    alone = check(machine.examine(ask_torch=False), "visible")
+    assert (alone.status, "not all of them answer" in alone.found) == ("warning", True)
+
+
+def test_the_control_of_mps_is_found_before_its_server_starts(
+    machine: Station, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "4242").mkdir()
+    (tmp_path / "4242" / "comm").write_text("nvidia-cuda-mps\n")
+    monkeypatch.setattr("nic_energy.doctor.machine.PROC", tmp_path)
+    found = check(machine.examine(ask_torch=False), "mps")
+    assert (found.status, "pid 4242" in found.found) == ("warning", True)
+
+
 def test_a_gpu_that_is_measured_is_not_polled(machine: Station) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, GPU], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -63,6 +86,8 @@ def test_a_gpu_that_is_measured_is_not_polled(machine: Station) -> None:
         holder.communicate("")
     assert check(diagnosis, "lock").status == "failure"
     assert str(lock_name(GPU)) in check(diagnosis, "lock").found
+    assert f"process {holder.pid} of user " in check(diagnosis, "lock").found
+    assert "ss -xlp" in check(diagnosis, "lock").remedy
     assert check(diagnosis, "meter").found == "not read"
     assert diagnosis.exit_code() == 3
     assert check(machine.examine(), "lock").status == "ok"

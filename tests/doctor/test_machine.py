@@ -191,13 +191,13 @@ def test_the_processor(changes: dict[str, Any], name: str, status: str) -> None:
 
 
 def test_a_lock_that_cannot_be_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "is_held", _refuse)
+    monkeypatch.setattr(machine, "holder", _refuse)
     found = judge_machine.lock(machine.lock("GPU-of-another"))
     assert (found.status, "Permission denied" in found.found) == ("failure", True)
-    assert judge_machine.lock(Lock("/x", False)).status == "ok"
+    assert judge_machine.lock(Lock("@x")).status == "ok"
 
 
-def _refuse(_uuid: str) -> bool:
+def _refuse(_uuid: str) -> str | None:
     raise DeviceError("the lock of the device cannot be made ([Errno 13] Permission denied).")
 
 

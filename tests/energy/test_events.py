@@ -45,6 +45,26 @@ def test_what_happens_in_a_window_is_flagged(changes: dict[str, Any], expected: 
     assert events(found, found.meta.windows) == expected
 
 
+@pytest.mark.parametrize(
+    "name", ["compute_processes", "performance_state", "temperature_c", "throttle_reasons"]
+)
+def test_a_reading_that_stops_for_a_window_is_flagged(name: str) -> None:
+    made = trace()
+    first, second = made.meta.windows[:2]
+    rows = [{**row, name: 1} for row in made.samples.to_pylist()]
+
+    def without(start_s: float, end_s: float) -> Trace:
+        lost = [{**row, name: None} if start_s <= row["time_s"] <= end_s else row for row in rows]
+        return Trace(samples_table(lost), made.meta)
+
+    windows = made.meta.windows
+    assert events(without(0, -1), windows) == set()
+    assert events(without(first.start_s, first.end_s - 1), windows) == set()
+    assert events(without(second.start_s, 1e9), windows) == {"readings_lost"}
+    assert events(without(second.start_s, 1e9), [first]) == set()
+    assert events(without(0, 1e9), windows) == set()
+
+
 def test_what_happens_outside_the_windows_is_not() -> None:
     found = trace(throttle_reasons=0x8, compute_processes=2)
     assert events(found, found.meta.windows[1:]) == set()

@@ -22,6 +22,8 @@
  *   draws PID:MIB ... (graphics processes) | counter_percent N (what the counter counts) |
  *   load_w N | load_from DIR (where tests/fake_cuda says when a GPU computes, and in which processes: then
  *   it draws N more watts) |
+ *   uuid INDEX:UUID ... (else GPU-fa4e0000-0000-4000-8000-00000000000INDEX) |
+ *   comm PID:NAME ... (names of processes) | margin_c N (-1 = none; else by slowdown_c) |
  *   fault FUNC|* DEV|* WHAT [after=N] [count=N]
  *   WHAT: an NVML error without its prefix (GPU_IS_LOST), a number, hang, delay_ms=N,
  *         freeze (time stands still: stuck counters), reset (energy restarts at 0),
@@ -60,6 +62,9 @@ static struct {
     char driver[64], name[64], load_from[256];
     double load_w;
     unsigned nofield[16];
+    char uuid[MAXDEV][96];
+    int ncomm, margin_c;                      /* margin_c: -2 = by the model */
+    struct { unsigned pid; char name[64]; } comm[16];
     struct { unsigned id; unsigned long long value; } field[16];
     long update_ms, window_ms, energy_ms;
     struct seg seg[MAXSEG];
@@ -207,6 +212,16 @@ static void entry(char *s)
             p[n].b = (unsigned long long)mib << 20;
         }
         *(*k == 'p' ? &C.nproc : &C.ndraw) = n;
+    } else if (!strcmp(k, "uuid")) {
+        unsigned i;
+        int n;
+        while ((v = strtok_r(NULL, " \t", &save)))
+            if (sscanf(v, "%u:%n", &i, &n) == 1 && i < MAXDEV) snprintf(C.uuid[i], sizeof C.uuid[i], "%s", v + n);
+    } else if (!strcmp(k, "comm")) {
+        int n;
+        while ((v = strtok_r(NULL, " \t", &save)) && C.ncomm < 16)
+            if (sscanf(v, "%u:%n", &C.comm[C.ncomm].pid, &n) == 1)
+                snprintf(C.comm[C.ncomm++].name, sizeof C.comm[0].name, "%s", v + n);
     } else if (!strcmp(k, "nofield")) {
         while ((v = strtok_r(NULL, " \t", &save)) && C.nnofield < 16) C.nofield[C.nnofield++] = (unsigned)atoi(v);
     } else if (!strcmp(k, "field")) {
@@ -231,6 +246,7 @@ static void entry(char *s)
         else if (!strcmp(k, "energy_ms")) C.energy_ms = atol(v);
         else if (!strcmp(k, "limit_w")) C.limit_w = atoi(v);
         else if (!strcmp(k, "slowdown_c")) C.slowdown_c = atoi(v);
+        else if (!strcmp(k, "margin_c")) C.margin_c = atoi(v);
         else if (!strcmp(k, "mig")) C.mig = atoi(v);
         else if (!strcmp(k, "name")) snprintf(C.name, sizeof C.name, "%s", v);
         else if (!strcmp(k, "driver")) snprintf(C.driver, sizeof C.driver, "%s", v);
@@ -268,7 +284,7 @@ static void load(void)                                            /* with mu hel
     C.major = 8; C.minor = 0; C.slowdown_c = 92; C.mig = -1;
     C.ndev = 1; C.update_ms = 100; C.window_ms = 25; C.energy_ms = 20; C.limit_w = 400;
     C.cuda = 13000; C.persistence = 1; C.app_mhz = 1410; C.ecc = C.ecc_pending = 1;
-    C.temp_c = -1; C.counter_percent = 100; C.reasons = C.legacy_mw = -1;
+    C.temp_c = -1; C.counter_percent = 100; C.margin_c = -2; C.reasons = C.legacy_mw = -1;
     strcpy(C.driver, "580.00.00-fake"); strcpy(C.name, "Fake NVML Test GPU");
     frozen_at = reset_at = 0;
     char def[] = "trace 0.5:70:0 0.5:300:100";
@@ -344,13 +360,20 @@ API nvmlReturn_t nvmlSystemGetDriverVersion(char *s, unsigned n) { ENTER(-1); re
 API nvmlReturn_t nvmlSystemGetNVMLVersion(char *s, unsigned n) { ENTER(-1); return str(s, n, "13.580.00.00-fake"); }
 API nvmlReturn_t nvmlSystemGetCudaDriverVersion(int *v) { ENTER(-1); OUT(v, C.cuda); }
 API nvmlReturn_t nvmlSystemGetCudaDriverVersion_v2(int *v) { ENTER(-1); OUT(v, C.cuda); }
+API nvmlReturn_t nvmlSystemGetProcessName(unsigned pid, char *s, unsigned n)
+{
+    ENTER(-1);
+    for (int i = 0; i < C.ncomm; i++) if (C.comm[i].pid == pid) return str(s, n, C.comm[i].name);
+    return NVML_ERROR_NOT_FOUND;
+}
 API nvmlReturn_t nvmlDeviceGetCount_v2(unsigned *n) { ENTER(-1); OUT(n, (unsigned)C.ndev); }
 API nvmlReturn_t nvmlDeviceGetCount(unsigned *n) { return nvmlDeviceGetCount_v2(n); }
 
 /* ------------------------------------------------------------------- identity */
 static void ident(int i, char *uuid, char *bus, const char *busfmt)
 {
-    if (uuid) snprintf(uuid, 96, "GPU-fa4e0000-0000-4000-8000-%012d", i);
+    if (uuid && *C.uuid[i]) snprintf(uuid, 96, "%s", C.uuid[i]);
+    else if (uuid) snprintf(uuid, 96, "GPU-fa4e0000-0000-4000-8000-%012d", i);
     if (bus) snprintf(bus, 32, busfmt, i + 1);
 }
 API nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned i, nvmlDevice_t *h)
@@ -362,13 +385,18 @@ API nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned i, nvmlDevice_t *h)
 API nvmlReturn_t nvmlDeviceGetHandleByIndex(unsigned i, nvmlDevice_t *h) { return nvmlDeviceGetHandleByIndex_v2(i, h); }
 API nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, nvmlDevice_t *h)
 {
-    ENTER(-1);
+    pthread_mutex_lock(&mu);
+    load();
+    pthread_mutex_unlock(&mu);
+    int found = -1;
     for (int i = 0; i < C.ndev; i++) {
         char u[96];
         ident(i, u, NULL, NULL);
-        if (uuid && !strcmp(u, uuid)) OUT(h, &dev[i]);
+        if (uuid && !strcmp(u, uuid)) found = i;
     }
-    return NVML_ERROR_NOT_FOUND;
+    ENTER(found);                          /* as of that device: its faults are met here too */
+    if (found < 0) return NVML_ERROR_NOT_FOUND;
+    OUT(h, &dev[found]);
 }
 API nvmlReturn_t nvmlDeviceGetHandleByPciBusId_v2(const char *bus, nvmlDevice_t *h)
 {
@@ -505,6 +533,15 @@ API nvmlReturn_t nvmlDeviceGetTemperatureThreshold(nvmlDevice_t h, nvmlTemperatu
     if (t != NVML_TEMPERATURE_THRESHOLD_SLOWDOWN || C.slowdown_c <= 0) return NVML_ERROR_NOT_SUPPORTED;
     OUT(c, (unsigned)C.slowdown_c);
 }
+API nvmlReturn_t nvmlDeviceGetMarginTemperature(nvmlDevice_t h, nvmlMarginTemperature_t *m)
+{
+    DEV(h);
+    if (!m) return NVML_ERROR_INVALID_ARGUMENT;
+    if (m->version != nvmlMarginTemperature_v1) return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+    if (C.margin_c == -1 || (C.margin_c < 0 && C.slowdown_c <= 0)) return NVML_ERROR_NOT_SUPPORTED;
+    m->marginTemperature = C.margin_c >= 0 ? C.margin_c : C.slowdown_c - (int)temp_c(now());
+    return NVML_SUCCESS;
+}
 API nvmlReturn_t nvmlDeviceGetVbiosVersion(nvmlDevice_t h, char *s, unsigned n) { DEV(h); return str(s, n, "00.00.00.00.00"); }
 API nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t h, nvmlUtilization_t *u) { DEV(h); if (!u) return NVML_ERROR_INVALID_ARGUMENT; u->gpu = (unsigned)util(now()); u->memory = u->gpu / 2; return NVML_SUCCESS; }
 API nvmlReturn_t nvmlDeviceGetClockInfo(nvmlDevice_t h, nvmlClockType_t c, unsigned *mhz) { DEV(h); OUT(mhz, c == NVML_CLOCK_MEM ? 1215u : sm_mhz(now())); }
@@ -564,11 +601,13 @@ static int contexts(struct proc *all, int n)      /* processes with a context, a
     closedir(folder);
     return n;
 }
-API nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t h, unsigned *n, nvmlProcessInfo_t *p)
+static nvmlReturn_t computing(unsigned *n, nvmlProcessInfo_t *p)
 {
     struct proc all[32];
-    DEV(h);
     memcpy(all, C.proc, sizeof C.proc);
     return procs(all, contexts(all, C.nproc), n, p);
 }
+API nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t h, unsigned *n, nvmlProcessInfo_t *p) { DEV(h); return computing(n, p); }
+API nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v2(nvmlDevice_t h, unsigned *n, nvmlProcessInfo_v2_t *p) { DEV(h); return computing(n, (nvmlProcessInfo_t *)p); }
+API nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v2(nvmlDevice_t h, unsigned *n, nvmlProcessInfo_v2_t *p) { DEV(h); return procs(C.draw, C.ndraw, n, (nvmlProcessInfo_t *)p); }
 API nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v3(nvmlDevice_t h, unsigned *n, nvmlProcessInfo_t *p) { DEV(h); return procs(C.draw, C.ndraw, n, p); }

@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from nic_energy.energy.events import events
 from nic_energy.errors import MeterError
 from nic_energy.meters import MeterRequest
 from nic_energy.sampler import Sampler, client
@@ -22,6 +24,7 @@ from tests.sampler.test_sampler import alive
 
 Put = Callable[..., None]
 POWER = "nvmlDeviceGetPowerUsage"
+UTILIZATION = "nvmlDeviceGetUtilizationRates"
 MID_RUN = "window 2: lead-in"
 """What the log says when two windows are over."""
 
@@ -95,6 +98,25 @@ def test_an_error_that_passes_has_its_windows_repeated_and_is_counted(fake: Desk
     assert trace.samples.column("power_legacy_w").null_count == 20
     assert trace.samples.column("power_instant_w").null_count == 0
     assert sum(window.admissible for window in kept.meta.windows) >= 5
+
+
+def test_an_auxiliary_reading_that_stays_away_ends_nothing(fake: Desk, put: Put) -> None:
+    many_windows(fake, 4)
+    lines = [f"fault {call} 0 UNKNOWN" for call in ("nvmlDeviceGetTemperatureV", UTILIZATION)]
+    done = fake.here("measure", at(MID_RUN, lambda: put(*lines)))
+    assert done.code == 0, done.text
+    (kept,) = fake.attempts()
+    assert not any("failed_readings" in window.flags for window in kept.meta.windows)
+    failures = kept.meta.sampler["failures"]
+    given_up = {text for text in failures if text.endswith("given up, null from then on")}
+    assert {text.partition(":")[0] for text in given_up} == {
+        "nvmlDeviceGetTemperatureV",
+        UTILIZATION,
+    }
+    trace = read_trace(fake.trace)
+    assert trace.column("failed_readings").sum() == 0
+    assert np.isnan(trace.column("temperature_c")[-1])
+    assert "readings_lost" in events(trace, kept.meta.windows)
 
 
 def test_a_hanging_call_is_named_and_ended(fake: Desk, put: Put) -> None:
@@ -212,7 +234,7 @@ SPOILT = pytest.mark.parametrize(
         ("field 186:4294967295", "implausible_readings"),
         (f"fault {POWER} 0 TIMEOUT count=5", "failed_readings"),
         ("fault nvmlDeviceGetFieldValues 0 reset", "counter_reset"),
-        ("fault nvmlDeviceGetTemperature 0 delay_ms=600 count=1", "sampler_gap"),
+        ("fault nvmlDeviceGetTemperatureV 0 delay_ms=600 count=1", "sampler_gap"),
     ],
     ids=["zero", "absurd", "failed", "counter-reset", "gap"],
 )

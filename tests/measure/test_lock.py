@@ -1,4 +1,6 @@
 import os
+import pwd
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nic_energy.errors import DeviceError
-from nic_energy.measure.lock import device_lock, is_held, lock_name
+from nic_energy.measure.lock import device_lock, holder, lock_name
 
 HOLD = """
 import os, sys
@@ -36,7 +38,7 @@ def holding(*arguments: str) -> "subprocess.Popen[str]":
 
 
 @pytest.fixture
-def holder() -> Iterator["subprocess.Popen[str]"]:
+def held() -> Iterator["subprocess.Popen[str]"]:
     """A process that holds the lock until its input ends."""
     process = holding(UUID)
     yield process
@@ -49,35 +51,40 @@ def refused(uuid: str = UUID) -> str:
     return str(caught.value)
 
 
-def test_two_processes_cannot_hold_one_device(holder: "subprocess.Popen[str]") -> None:
+def test_two_processes_cannot_hold_one_device(held: "subprocess.Popen[str]") -> None:
     message = refused()
-    assert "another measurement has held" in message
-    assert is_held(UUID)
-    assert not is_held(f"{UUID}-other")
+    user = f"{pwd.getpwuid(os.getuid()).pw_name} ({os.getuid()})"
+    who = f"process {held.pid} of user {user} ({sys.executable} -c import os, sys"
+    assert re.search(
+        rf"{UUID}: another measurement has held it for 0 s: {re.escape(who)}.{{,100}}\) holds the "
+        rf"lock {lock_name(UUID)}\. .*\(ss -xlp shows it\): there is no file to remove",
+        message,
+    ), message
+    assert str(holder(UUID)).startswith(who)
+    assert holder(f"{UUID}-other") is None
     assert lock_name(UUID) in Path("/proc/net/unix").read_text()
-    assert f"process {holder.pid} of user {os.getuid()}" in message
     with device_lock(f"{UUID}-other", timeout_s=0.2):
         pass
-    holder.communicate("")
-    assert not is_held(UUID)
+    held.communicate("")
+    assert holder(UUID) is None
     with device_lock(UUID, timeout_s=5):
         pass
     with device_lock(UUID, timeout_s=5):
         pass
 
 
-def test_a_process_that_is_killed_leaves_no_lock(holder: "subprocess.Popen[str]") -> None:
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
+def test_a_process_that_is_killed_leaves_no_lock(held: "subprocess.Popen[str]") -> None:
+    held.send_signal(signal.SIGKILL)
+    held.wait()
     with device_lock(UUID, timeout_s=5):
         pass
 
 
-def test_who_waits_gets_the_lock_when_it_is_free(holder: "subprocess.Popen[str]") -> None:
+def test_who_waits_gets_the_lock_when_it_is_free(held: "subprocess.Popen[str]") -> None:
     waiter = subprocess.Popen(
         [sys.executable, "-c", HOLD, UUID], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    holder.communicate("")
+    held.communicate("")
     output, _ = waiter.communicate("", timeout=60)
     assert output == "held\n"
 
@@ -85,7 +92,7 @@ def test_who_waits_gets_the_lock_when_it_is_free(holder: "subprocess.Popen[str]"
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to become another user")
 def test_another_user_is_kept_out_too_and_comes_next() -> None:
     other = holding(UUID, "65534")
-    assert "of user 65534" in refused()
+    assert re.search(r"of user \w* ?\(?65534", refused())
     other.communicate("")
     with device_lock(UUID, timeout_s=5):
         pass

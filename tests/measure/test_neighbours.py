@@ -1,6 +1,7 @@
 """Two devices of one machine: one measurement at a time, unless neighbours are allowed."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -52,6 +53,11 @@ def test_a_neighbour_that_is_measured_is_refused_at_once(
         raise AssertionError
     assert f"device {ONE}: {OTHER} is being measured on the same machine" in str(caught.value)
     assert "neighbours: allow" in str(caught.value)
+    assert f"process {neighbour.pid} of user " in str(caught.value)
+    assert re.search(
+        rf"holds @nic-energy-at-{HERE.label}-(alone|beside)-{OTHER}\..*ss -xlp.*no file to remove",
+        str(caught.value),
+    )
 
 
 def test_waiting_has_an_end(neighbour: "subprocess.Popen[str]") -> None:

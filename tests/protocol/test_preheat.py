@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -35,10 +36,42 @@ def test_it_stops_where_the_temperature_settles_below_the_target() -> None:
 
 def test_it_never_aims_above_the_slowdown_threshold() -> None:
     result, _ = preheat(ready(warming(95)).bench(slowdown_c=75), RULE, 0.05)
-    assert result.target_c == 72
+    assert (result.target_c, result.limited_by) == (72, "slowdown_threshold")
     assert result.outcome == "reached"
     assert result.end_c is not None
     assert result.end_c < 75
+
+
+@pytest.mark.parametrize(
+    ("slowdown_c", "source", "target_c", "limited_by", "said"),
+    [
+        (None, None, 80, "preheat_celsius", "the device tells no slowdown temperature"),
+        (95, "threshold", 80, "preheat_celsius", "to 80 degC, limited by preheat_celsius"),
+        (75, "margin", 72, "margin_temperature", "to 72 degC, limited by margin_temperature"),
+    ],
+)
+def test_it_says_what_limits_the_target(
+    caplog: pytest.LogCaptureFixture,
+    slowdown_c: float | None,
+    source: str | None,
+    target_c: float,
+    limited_by: str,
+    said: str,
+) -> None:
+    caplog.set_level("INFO")
+    bench = ready(warming(95)).bench(slowdown_c)
+    bench.meter = replace(bench.meter, details={"slowdown_from": source})
+    result, _ = preheat(bench, RULE, 0.05)
+    assert (result.outcome, result.target_c) == ("reached", target_c)
+    assert result.as_dict()["limited_by"] == limited_by
+    assert said in caplog.text
+
+
+def test_a_thermometer_that_fails_meanwhile_is_no_temperature_that_has_settled() -> None:
+    device = ready(JumpingDevice(heat=lambda loaded: 40 + loaded if loaded < 20 else None))
+    result, _ = preheat(device.bench(), RULE, 0.05)
+    assert (result.outcome, result.end_c) == ("no_thermometer", None)
+    assert 20 < result.duration_s < 30
 
 
 def test_it_gives_up_after_its_time_limit() -> None:

@@ -88,13 +88,13 @@ def chosen(campaign: Campaign, torch: Torch, nvml: Nvml, seen: Visible) -> str |
     if campaign.device.startswith("GPU-"):
         return campaign.device if campaign.device in uuids else None
     if not campaign.device.startswith("cuda"):
-        return nvml.gpus[0].uuid if nvml.gpus else None
+        return next((gpu.uuid for gpu in nvml.gpus if not gpu.error), None)
     index = int(campaign.device.partition(":")[2])
     return uuids[index] if index < len(uuids) else None
 
 
 def _read(facts: Facts, uuid: str, held: Lock, request: Request, progress: Progress) -> Readings:
-    if held.held:
+    if held.holder:
         return Readings(skipped="a measurement runs on it, which polling would disturb")
     if facts.nvml and facts.nvml.hung:
         return Readings(skipped=f"{facts.nvml.hung} hangs")

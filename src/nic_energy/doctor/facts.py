@@ -45,6 +45,7 @@ class Gpu:
     throttle_reasons: int | None = None
     temperature_c: float | None = None
     slowdown_temperature_c: float | None = None
+    margin_temperature_c: float | None = None
     memory_total_bytes: int | None = None
     memory_free_bytes: int | None = None
     utilization_percent: float | None = None
@@ -54,6 +55,17 @@ class Gpu:
     graphics_processes: tuple[Process, ...] | None = None
     refusals: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
+
+    @property
+    def slowdown_c(self) -> float | None:
+        """Temperature at which it slows down: its threshold, or its margin above the present
+        temperature. None where it tells neither.
+        """
+        if self.slowdown_temperature_c:
+            return self.slowdown_temperature_c
+        if self.temperature_c is None or self.margin_temperature_c is None:
+            return None
+        return self.temperature_c + self.margin_temperature_c
 
 
 @dataclass(frozen=True)
@@ -161,7 +173,8 @@ class Torch:
 class Visible:
     """GPUs that CUDA shows under CUDA_VISIBLE_DEVICES, in its order, by what NVML lists.
 
-    `certain` is False where only PyTorch knows the order; `reason` says what is remarkable.
+    `certain` is False where only PyTorch knows the order, as the GPUs differ or some do not
+    answer; `reason` says what is remarkable.
     """
 
     uuids: tuple[str, ...]
@@ -191,22 +204,23 @@ class Packages:
 
 @dataclass(frozen=True)
 class Lock:
-    """The lock of the device: its file, and whether another measurement holds it."""
+    """The lock of the device: its name, an abstract socket, and who holds it."""
 
-    path: str
-    held: bool
+    name: str
+    holder: str | None = None
     error: str | None = None
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The rest of the machine."""
+    """The rest of the machine. `mps` are the processes of NVIDIA's Multi-Process Service."""
 
     usable_cores: int
     memory_bytes: int
     realtime: bool
     clock_source: str | None = None
     governors: tuple[str, ...] = ()
+    mps: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

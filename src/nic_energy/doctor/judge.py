@@ -65,6 +65,7 @@ def _gpu(facts: Facts) -> list[Check]:
         judge_gpu.persistence(gpu),
         judge_gpu.compute_mode(gpu),
         judge_gpu.processes(gpu),
+        *judge_gpu.mps(gpu, facts.machine),
         judge_gpu.display(gpu),
         judge_gpu.clocks(gpu),
         judge_gpu.power_limit(gpu),
@@ -72,7 +73,7 @@ def _gpu(facts: Facts) -> list[Check]:
         judge_gpu.throttling(gpu, facts.readings),
         judge_gpu.ecc(gpu),
         judge_gpu.memory(gpu),
-        judge_gpu.permissions(gpu),
+        judge_gpu.permissions(gpu, facts.nvml.driver if facts.nvml else None),
     ]
     if facts.readings and facts.readings.samples:
         checks.append(judge_gpu.slowdown_counters(facts.readings))

@@ -35,7 +35,7 @@ def devices(found: Nvml, seen: Visible, torch: Torch, uuid: str | None) -> Check
     """All GPUs: how NVML and CUDA number them, which one is meant."""
     order = tuple(device.uuid for device in torch.devices) or seen.uuids
     lines = [_line(gpu, order, uuid) for gpu in found.gpus]
-    lost = [gpu for gpu in found.gpus if gpu.error]
+    silent = [gpu for gpu in found.gpus if gpu.error]
     if not found.gpus:
         return failure(
             "devices",
@@ -43,12 +43,18 @@ def devices(found: Nvml, seen: Visible, torch: Torch, uuid: str | None) -> Check
             "there is nothing to run on or to meter",
             "look with lspci whether the card is there; in a container pass the GPUs (--gpus all)",
         )
-    if lost:
+    if silent and found.gpu(uuid) is None:
         return failure(
             "devices",
             "\n".join(lines),
-            "the meter counts all GPUs before it takes one, so it fails on this one",
-            in_two(str(lost[0].error))[1],
+            "the GPU that runs the networks is not among those that answer",
+            in_two(str(silent[0].error))[1],
+        )
+    if silent:
+        return note(
+            "devices",
+            "\n".join(lines),
+            "the meter opens its GPU by UUID: one beside it that does not answer is left alone",
         )
     return ok("devices", "\n".join(lines))
 
@@ -89,7 +95,7 @@ def visible(facts: Facts, found: Nvml, seen: Visible) -> Check:
     if not seen.certain and not torch.devices:
         return warning(
             "visible",
-            f"{text}; the GPUs are of several kinds",
+            f"{text}; the GPUs are of several kinds, or not all of them answer",
             f"CUDA may put the fastest first, so {device} may be another than the one read here",
             "set CUDA_DEVICE_ORDER=PCI_BUS_ID, or ask PyTorch (without --no-torch)",
         )

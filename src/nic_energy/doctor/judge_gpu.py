@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from nic_energy.doctor.checks import Check, failure, note, ok, warning
-from nic_energy.doctor.facts import Campaign, Gpu, Process, Readings
+from nic_energy.doctor.facts import Campaign, Gpu, Machine, Process, Readings
+from nic_energy.meters.nvml_calls import is_mps_server
+from nic_energy.meters.nvml_errors import NOT_OFFERED as CODES
+from nic_energy.meters.nvml_errors import OUTDATED, REMEDIES, error_name
 from nic_energy.protocol.preheat import SLOWDOWN_MARGIN_K
 
 GIB = 2**30
@@ -33,18 +36,9 @@ HOT_MARGIN_K = 15.0
 FREE_BYTES = 4 * GIB
 """The largest network on the images of the paper takes this order of memory."""
 
-NOT_OFFERED = frozenset(
-    {
-        "ARGUMENT_VERSION_MISMATCH",
-        "DEPRECATED",
-        "FUNCTION_NOT_FOUND",
-        "INVALID_ARGUMENT",
-        "NOT_FOUND",
-        "NOT_SUPPORTED",
-        "NO_DATA",
-    }
-)
-"""Errors with which NVML says that a GPU or driver does not have something."""
+NOT_OFFERED = frozenset(map(error_name, CODES))
+TOO_OLD = frozenset(error_name(code) for code, text in REMEDIES.items() if text == OUTDATED)
+"""With these NVML says that driver and nvidia-ml-py do not go together."""
 
 NOT_TOLD = "not told by this GPU or driver"
 
@@ -99,7 +93,11 @@ def processes(gpu: Gpu) -> Check:
             "make sure by other means that nothing else runs on it",
         )
     drawing = {each.pid for each in gpu.graphics_processes or ()}
-    computing = [each for each in gpu.compute_processes if each.pid not in drawing]
+    computing = [
+        each
+        for each in gpu.compute_processes
+        if each.pid not in drawing and not is_mps_server(each.name)
+    ]
     if computing:
         return failure(
             "processes",
@@ -115,6 +113,25 @@ def processes(gpu: Gpu) -> Check:
             "log out of the desktop, or leave it alone while the campaign runs",
         )
     return ok("processes", "no other process uses it")
+
+
+def mps(gpu: Gpu, machine: Machine) -> list[Check]:
+    """Whether NVIDIA's Multi-Process Service runs."""
+    servers = [each.pid for each in gpu.compute_processes or () if is_mps_server(each.name)]
+    pids = sorted({*servers, *machine.mps})
+    if not pids:
+        return []
+    return [
+        warning(
+            "mps",
+            f"the Multi-Process Service (MPS) runs: nvidia-cuda-mps, pid "
+            f"{', '.join(map(str, pids))}",
+            "its server holds a context on the GPU, whose idle power is in the idle reference or "
+            "not, by when it started; kernels of its other clients run at the same time as the "
+            "network's, and their joules are counted",
+            "stop it, as the user who started it: echo quit | nvidia-cuda-mps-control",
+        )
+    ]
 
 
 def _listed(processes: Sequence[Process]) -> str:
@@ -169,7 +186,7 @@ def power_limit(gpu: Gpu) -> Check:
 
 def temperature(gpu: Gpu, campaign: Campaign) -> Check:
     """Whether there is room for the load below the slowdown."""
-    at, slowdown = gpu.temperature_c, gpu.slowdown_temperature_c
+    at, slowdown = gpu.temperature_c, gpu.slowdown_c
     if at is None or not 0 < at < 150:
         return warning(
             "temperature",
@@ -191,6 +208,13 @@ def temperature(gpu: Gpu, campaign: Campaign) -> Check:
             "temperature",
             f"{found}, protocol.preheat_celsius {target:.0f}",
             f"preheating aims at {slowdown - SLOWDOWN_MARGIN_K:.0f} degC, below the slowdown",
+        )
+    if target and not slowdown:
+        return note(
+            "temperature",
+            f"{found}; it tells neither a slowdown temperature nor a margin to it",
+            f"protocol.preheat_celsius ({target:.0f}) alone limits the preheating: windows in "
+            "which the GPU slows down are left out all the same",
         )
     return ok("temperature", found)
 
@@ -285,7 +309,7 @@ def memory(gpu: Gpu) -> Check:
     return ok("memory", found)
 
 
-def permissions(gpu: Gpu) -> Check:
+def permissions(gpu: Gpu, driver: str | None) -> Check:
     """What this user is refused, and what the GPU does not offer."""
     refused = [call for call, error in gpu.refusals.items() if error == "NO_PERMISSION"]
     if refused:
@@ -304,6 +328,14 @@ def permissions(gpu: Gpu) -> Check:
             f"NVML fails in {listed}",
             "the driver or the GPU is not well",
             "see dmesg for Xid errors; a reboot may be needed",
+        )
+    too_old = [call for call, error in gpu.refusals.items() if error in TOO_OLD]
+    if too_old:
+        return note(
+            "permissions",
+            f"driver {driver} does not have {', '.join(too_old)}",
+            "what is not read is null in the traces, and cannot be checked",
+            OUTDATED,
         )
     missing = ", ".join(gpu.refusals)
     return ok("permissions", f"nothing is refused{'; not offered: ' + missing if missing else ''}")

@@ -2,6 +2,7 @@
 
 from nic_energy.doctor.checks import Check, failure, note, ok, warning
 from nic_energy.doctor.facts import Campaign, Disk, Lock, Machine, Packages, Readings
+from nic_energy.measure.lock import NO_FILE
 
 GIB = 2**30
 MIB = 2**20
@@ -67,16 +68,16 @@ def lock(found: Lock) -> Check:
     if found.error:
         return failure(
             "lock",
-            f"{found.path}: {found.error}",
-            "the lock of the device cannot be taken, perhaps because another user made the file",
-            "remove the file while nothing is measured",
+            f"{found.name}: {found.error}",
+            "the lock of the device cannot be taken, so nothing can be measured",
+            f"see whether this container may open Unix sockets. {NO_FILE}",
         )
-    if found.held:
+    if found.holder:
         return failure(
             "lock",
-            f"another measurement holds {found.path}",
+            f"{found.holder} holds {found.name}",
             "two measurements on one device falsify each other, so this one would wait",
-            f"wait for it, or see who it is: fuser -v {found.path}",
+            f"wait for it or stop it. {NO_FILE}",
         )
     return ok("lock", "no other measurement runs")
 

@@ -11,12 +11,14 @@ from nic_energy.config import Config, project_root
 from nic_energy.doctor.facts import Lock, Machine, OtherMeter, Packages
 from nic_energy.errors import DeviceError, NicEnergyError
 from nic_energy.measure.environment import PACKAGES
-from nic_energy.measure.lock import is_held, lock_name
+from nic_energy.measure.lock import holder, lock_name
 from nic_energy.meters import MeterRequest, open_meter
+from nic_energy.meters.nvml_calls import is_mps_server
 from nic_energy.session import usable_cores
 
 CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 PROCESSORS = Path("/sys/devices/system/cpu")
+PROC = Path("/proc")
 BETWEEN_S = 0.3
 
 
@@ -54,7 +56,16 @@ def machine() -> Machine:
                 }
             )
         ),
+        mps=_mps(),
     )
+
+
+def _mps() -> tuple[int, ...]:
+    """Processes of NVIDIA's Multi-Process Service: its control, and its server once a client has
+    come.
+    """
+    pids = (int(path.name) for path in PROC.glob("[0-9]*"))
+    return tuple(sorted(pid for pid in pids if is_mps_server(_read(PROC / str(pid) / "comm"))))
 
 
 def _read(path: Path) -> str | None:
@@ -79,9 +90,9 @@ def lock(uuid: str) -> Lock:
     """The lock of a device."""
     name = lock_name(uuid)
     try:
-        return Lock(name, is_held(uuid))
+        return Lock(name, holder(uuid))
     except DeviceError as error:
-        return Lock(name, False, str(error))
+        return Lock(name, error=str(error))
 
 
 def other_meters(config: Config) -> tuple[OtherMeter, ...]:

@@ -15,8 +15,10 @@ ORDER = "CUDA_DEVICE_ORDER"
 
 def visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> Visible:
     """The GPUs that CUDA shows as cuda:0, cuda:1 and so on."""
-    alike = len({gpu.name for gpu in gpus}) <= 1
+    answering = [gpu for gpu in gpus if not gpu.error]  # CUDA does not count what it cannot open
+    alike = len({gpu.name for gpu in answering}) <= 1
     ordered = alike or environment.get(ORDER) == "PCI_BUS_ID"
+    ordered, gpus = ordered and len(answering) == len(gpus), answering
     variable = environment.get(VARIABLE)
     if variable is None:
         return Visible(tuple(gpu.uuid for gpu in gpus), None, ordered)

@@ -55,7 +55,6 @@ NOT_ANALYSED = frozenset(
         "memory_clock_mhz",
         "memory_used_bytes",
         "memory_utilization_percent",
-        "performance_state",
         "read_duration_s",
         "throttle_power_cap_ns",
         "utilization_percent",

@@ -1,5 +1,6 @@
 """What happened on the device during a measurement that should not have: throttling for heat or
-by the power brake, compute processes of others, and an idle reference on a busy device.
+by the power brake, compute processes of others, readings that stopped, and an idle reference on a
+busy device.
 
 The software power cap and steps of the boost clock are normal under load and no event.
 """
@@ -13,7 +14,7 @@ from nic_energy.traces import Trace, Window
 
 
 def events(trace: Trace, windows: Sequence[Window]) -> set[str]:
-    """Flags of a modality's trace: `throttled`, `other_processes`."""
+    """Flags of a modality's trace: `throttled`, `other_processes`, `readings_lost`."""
     time = trace.column("time_s")
     inside = np.zeros(len(time), dtype=bool)
     for window in windows:
@@ -26,8 +27,27 @@ def events(trace: Trace, windows: Sequence[Window]) -> set[str]:
     during = processes[inside & np.isfinite(processes)]
     if len(during) and during.max() > known[0]:
         found.add("other_processes")
+    if any(_lost(trace, name, windows) for name in JUDGING):
+        found.add("readings_lost")
     return found
 
+
+def _lost(trace: Trace, name: str, windows: Sequence[Window]) -> bool:
+    """Whether a column that has values elsewhere has none in one of the windows."""
+    time, known = trace.column("time_s"), np.isfinite(trace.column(name))
+    return bool(known.any()) and not all(
+        known[(time >= window.start_s) & (time <= window.end_s)].any() for window in windows
+    )
+
+
+JUDGING = (
+    "compute_processes",
+    "performance_state",
+    "sm_clock_mhz",
+    "temperature_c",
+    "throttle_reasons",
+)
+"""Auxiliary readings by which a window is judged; without them it is judged by the others."""
 
 BUSY_PERCENT = 10.0
 """A desktop at rest keeps its device less busy than this, on average."""

@@ -3,17 +3,21 @@
 The lock is a name in Linux's abstract socket namespace (unix(7)): bound by one process of the
 machine at a time, and free again when that process ends, however it ends. No file stands for it,
 so there is none that another user could plant, link elsewhere, make unreadable or remove, nor a
-stale one. Processes in other network namespaces (containers) have locks of their own.
+stale one; `ss -xlp` lists it. Processes in other network namespaces (containers) have locks of
+their own.
 """
 
 import contextlib
 import errno
 import hashlib
 import logging
+import pwd
 import socket
 import struct
+import textwrap
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from nic_energy.errors import DeviceError
 
@@ -23,6 +27,10 @@ POLL_S = 0.1
 WAITERS = 64
 """How many may ask at once who holds the lock."""
 CREDENTIALS = struct.Struct("3i")
+COMMAND_CHARS = 120
+"""A command is shown up to this length."""
+
+NO_FILE = "It is an abstract socket (ss -xlp shows it): there is no file to remove"
 
 
 @contextlib.contextmanager
@@ -35,24 +43,25 @@ def device_lock(uuid: str, timeout_s: float = 3600.0) -> Iterator[None]:
     address = lock_address(uuid)
     held = _try(address)
     if held is None:
-        log.info("waiting for another measurement on %s (%s)", uuid, _holder(address))
+        log.info("waiting for another measurement on %s (%s)", uuid, holder_of(address))
         held = _wait(address, timeout_s)
     if held is None:
         raise DeviceError(
-            f"device {uuid}: another measurement has held it for {timeout_s:.0f} s "
-            f"({_holder(address)}). Two measurements on one device falsify each other; wait for "
-            "it or stop it."
+            f"device {uuid}: another measurement has held it for {timeout_s:.0f} s: "
+            f"{holder_of(address)} holds the lock {lock_name(uuid)}. Two measurements on one "
+            f"device falsify each other; wait for it or stop it. {NO_FILE}."
         )
     with held:
         yield
 
 
-def is_held(uuid: str) -> bool:
-    """Whether a measurement holds the device now."""
+def holder(uuid: str) -> str | None:
+    """Who holds the device now, None where nobody does."""
     found = _try(lock_address(uuid))
-    if found is not None:
-        found.close()
-    return found is None
+    if found is None:
+        return holder_of(lock_address(uuid))
+    found.close()
+    return None
 
 
 def lock_name(uuid: str) -> str:
@@ -89,14 +98,33 @@ def _wait(address: bytes, timeout_s: float) -> socket.socket | None:
     return None
 
 
-def _holder(address: bytes) -> str:
-    """Who holds the lock, as the kernel says it."""
+def holder_of(address: bytes) -> str:
+    """Process, user and command of who listens at an abstract address, as the kernel says it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.setblocking(False)
         try:
             asking.connect(address)
             data = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
         except OSError:
-            return "by a process that does not say which"
+            return "a process that does not say which"
     process, user, _ = CREDENTIALS.unpack(data)
-    return f"process {process} of user {user}"
+    if process == 0:
+        return f"a process of another container, of user {_user(user)}"
+    return f"process {process} of user {_user(user)}{_command(process)}"
+
+
+def _user(number: int) -> str:
+    try:
+        return f"{pwd.getpwuid(number).pw_name} ({number})"
+    except KeyError:
+        return str(number)
+
+
+def _command(process: int) -> str:
+    """The command of a process, in brackets; nothing where it cannot be read."""
+    try:
+        data = Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return ""
+    words = data.decode(errors="replace").replace("\0", " ")
+    return f" ({textwrap.shorten(words, COMMAND_CHARS, placeholder=' ...')})" if words else ""

@@ -2,7 +2,8 @@
 
 Every measurement puts its name into Linux's abstract socket namespace, as the lock of a device does
 (`nic_energy.measure.lock`): `@nic-energy-at-{machine}-{alone|beside}-{uuid}`, gone with its
-process. Whoever begins reads in /proc/net/unix who is there, under a lock held for that moment.
+process. It listens there, so that `ss -xlp` lists it and the kernel says who it is. Whoever begins
+reads in /proc/net/unix who is there, under a lock held for that moment.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from nic_energy.errors import DeviceError
 from nic_energy.files import digest_of
-from nic_energy.measure.lock import device_lock
+from nic_energy.measure.lock import NO_FILE, WAITERS, device_lock, holder_of
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ TABLE = Path("/proc/net/unix")
 REFUSE, ALLOW = "refuse", "allow"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Machine:
     """What shares power and air, by a label of 8 hex digits."""
 
@@ -48,7 +49,7 @@ class Beside:
 
     def look(self) -> None:
         """See who is there now."""
-        self.seen |= {uuid for _, uuid in _present(self.machine) if uuid != self.own}
+        self.seen |= {each.uuid for each in _present(self.machine) if each.uuid != self.own}
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -85,16 +86,17 @@ def _place(uuid: str, machine: Machine, rule: str, timeout_s: float) -> socket.s
     while True:
         with device_lock(f"gate-{machine.label}", timeout_s):
             there = _present(machine)
-            against = [each for how, each in there if rule != ALLOW or how == "alone"]
+            against = [each for each in there if rule != ALLOW or each.how == "alone"]
             if not against:
                 return _named(f"{_prefix(machine)}{own}")
-        who = ", ".join(sorted(against))
+        who = ", ".join(each.uuid for each in against)
         if rule == REFUSE or time.monotonic() > end:
             since = "" if rule == REFUSE else f" since {timeout_s:.0f} s"
+            holders = ", ".join(f"{holder_of(each.address)} holds {each}" for each in against)
             raise DeviceError(
                 f"device {uuid}: {who} is being measured on the same machine{since}, and "
-                "neighbours share power and air. Wait for it; or allow it with neighbours: allow, "
-                "and the rows will say so."
+                f"neighbours share power and air. {holders}. Wait for it; or allow it with "
+                f"neighbours: allow, and the rows will say so. {NO_FILE}."
             )
         if not said:
             log.info("waiting for the measurement on a neighbour, %s", who)
@@ -106,6 +108,7 @@ def _named(name: str) -> socket.socket:
     place = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         place.bind(b"\0" + name.encode())
+        place.listen(WAITERS)
     except OSError as error:
         place.close()
         raise DeviceError(
@@ -114,15 +117,32 @@ def _named(name: str) -> socket.socket:
     return place
 
 
-def _present(machine: Machine) -> list[tuple[str, str]]:
-    """(how, UUID) of the measurements on a machine."""
+@dataclass(frozen=True, order=True)
+class _Place:
+    """A measurement on the machine: the GPU, and whether it lets others be `beside` it."""
+
+    uuid: str
+    how: str
+    machine: Machine
+
+    def __str__(self) -> str:
+        return f"@{_prefix(self.machine)}{self.how}-{self.uuid}"
+
+    @property
+    def address(self) -> bytes:
+        return str(self).replace("@", "\0", 1).encode()
+
+
+def _present(machine: Machine) -> list[_Place]:
+    """The measurements on a machine. Who asks a holder may be listed under its name too."""
     pattern = re.compile(rf" @{_prefix(machine)}(alone|beside)-(\S+)$", re.MULTILINE)
     try:
-        return pattern.findall(TABLE.read_text(encoding="utf-8", errors="replace"))
+        found = pattern.findall(TABLE.read_text(encoding="utf-8", errors="replace"))
     except OSError as error:
         raise DeviceError(
             f"{TABLE}: says who else measures, but cannot be read ({error.strerror})."
         ) from error
+    return sorted({_Place(uuid, how, machine) for how, uuid in found})
 
 
 def _prefix(machine: Machine) -> str:

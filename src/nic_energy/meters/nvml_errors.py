@@ -1,8 +1,17 @@
 """NVML errors as messages that say what happened and what to do."""
 
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib import metadata
+
 import pynvml
 
 from nic_energy.errors import DeviceError, MeterError
+
+OUTDATED = (
+    "driver and nvidia-ml-py do not have the call in common, usually because the driver is older. "
+    "Update the driver, or install the nvidia-ml-py of its branch."
+)
 
 REMEDIES: dict[int, str] = {
     pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: (
@@ -22,7 +31,8 @@ REMEDIES: dict[int, str] = {
         "(NVIDIA_DRIVER_CAPABILITIES=all); else ask the administrator."
     ),
     pynvml.NVML_ERROR_NOT_SUPPORTED: "this GPU or driver does not offer the reading.",
-    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND: "the driver is too old for the call; update it.",
+    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND: OUTDATED,
+    pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH: OUTDATED,
     pynvml.NVML_ERROR_GPU_IS_LOST: (
         "the GPU has fallen off the bus or is otherwise inaccessible. See dmesg for Xid errors; "
         "a reboot is needed."
@@ -49,16 +59,65 @@ GONE = frozenset(
 """After these no reading comes back: the device or its driver is gone."""
 
 
-def _text(call: str, device: str, error: pynvml.NVMLError) -> str:
-    remedy = REMEDIES.get(error.value, "see nvidia-smi -q and dmesg.")
-    return f"{device}: NVML says {str(error).rstrip('.')!r} in {call}: {remedy}"
+NOT_OFFERED = frozenset(
+    {
+        pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
+        pynvml.NVML_ERROR_DEPRECATED,
+        pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+        pynvml.NVML_ERROR_INVALID_ARGUMENT,
+        pynvml.NVML_ERROR_NOT_FOUND,
+        pynvml.NVML_ERROR_NOT_SUPPORTED,
+        pynvml.NVML_ERROR_NO_DATA,
+    }
+)
+"""With these NVML says that a GPU or driver does not have something."""
+
+UNSUPPORTED = NOT_OFFERED | {pynvml.NVML_ERROR_NO_PERMISSION}
+"""At opening these mean that the device does not offer the reading (to this user)."""
+
+ERROR_NAMES: Mapping[int, str] = {
+    code: name.removeprefix("NVML_ERROR_")
+    for name, code in vars(pynvml).items()
+    if name.startswith("NVML_ERROR_") and isinstance(code, int)
+}
 
 
-def at_open(call: str, device: str, error: pynvml.NVMLError) -> DeviceError:
+def error_name(code: int) -> str:
+    """NVML's name of an error, such as NOT_SUPPORTED."""
+    return ERROR_NAMES.get(code, f"error {code}")
+
+
+def remedy(code: int) -> str:
+    """What an error means and what to do; with the versions where these do not go together."""
+    text = REMEDIES.get(code, "see nvidia-smi -q and dmesg.")
+    return f"{_versions()}{text}" if text == OUTDATED else text
+
+
+def refusal(call: object, error: pynvml.NVMLError) -> str:
+    """A call that gave nothing, with NVML's error and, where the driver is too old, the remedy."""
+    outdated = REMEDIES.get(error.value) == OUTDATED
+    return f"{call}: {error}" + (f" ({remedy(error.value)})" if outdated else "")
+
+
+def _versions() -> str:
+    """Driver and nvidia-ml-py, as far as they are known."""
+    known = []
+    with suppress(pynvml.NVMLError):
+        known.append(f"driver {pynvml.nvmlSystemGetDriverVersion()}")
+    with suppress(metadata.PackageNotFoundError):
+        known.append(f"nvidia-ml-py {metadata.version('nvidia-ml-py')}")
+    return f"{', '.join(known)}: " if known else ""
+
+
+def _text(call: object, device: str, error: pynvml.NVMLError) -> str:
+    return f"{device}: NVML says {str(error).rstrip('.')!r} in {call}: {remedy(error.value)}"
+
+
+def at_open(call: object, device: str, error: pynvml.NVMLError) -> DeviceError:
     """The error for a device that cannot be opened."""
     return DeviceError(_text(call, device, error))
 
 
-def in_run(call: str, device: str, error: pynvml.NVMLError, lasted: str = "") -> MeterError:
+def in_run(call: object, device: str, error: pynvml.NVMLError, lasted: str = "") -> MeterError:
     """The error for a meter that fails while it is read; `lasted` says for how long."""
-    return MeterError(_text(call + lasted, device, error))
+    return MeterError(_text(f"{call}{lasted}", device, error))

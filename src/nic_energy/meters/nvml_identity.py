@@ -1,13 +1,14 @@
-"""Which GPU it is, and what is known of it, through NVML."""
+"""Which GPU it is, and what its power readings are, through NVML."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pynvml
 
 from nic_energy.errors import DeviceError
-from nic_energy.meters.nvml_errors import at_open
+from nic_energy.meters.nvml_calls import invoke, text
+from nic_energy.meters.nvml_errors import at_open, error_name, remedy
+from nic_energy.meters.nvml_facts import fact
 from nic_energy.traces import PowerField
 
 AVERAGING_WINDOW_S = 1.0
@@ -18,45 +19,83 @@ GA100 = (8, 0)
 """Compute capability of A100 and A30, whose legacy power reading is not averaged over 1 s."""
 
 
-def list_devices() -> list[dict[str, Any]]:
-    """All GPUs that NVML sees: index, uuid, name. NVML must be initialised.
+@dataclass(frozen=True)
+class Listed:
+    """A GPU in the order of NVML. `error` says why it does not answer, `call` which call."""
+
+    index: int
+    handle: Any = None
+    uuid: str = ""
+    name: str = ""
+    call: str = ""
+    error: pynvml.NVMLError | None = None
+
+    def __str__(self) -> str:
+        if self.error is None:
+            return f"{self.name} ({self.uuid})"
+        return f"NVML {self.index} does not answer ({str(self.error).rstrip('.')!r} in {self.call})"
+
+
+def listed(index: int) -> Listed:
+    """A GPU by its index. One that is lost, or that this container may not open, is listed with
+    its error: it is of no concern to the others.
+    """
+    call = "nvmlDeviceGetHandleByIndex"
+    try:
+        handle = invoke(call, index)
+        call = "nvmlDeviceGetUUID"
+        uuid = text(invoke(call, handle))
+        call = "nvmlDeviceGetName"
+        return Listed(index, handle, uuid, text(invoke(call, handle)))
+    except pynvml.NVMLError as error:
+        return Listed(index, call=call, error=error)
+
+
+def list_devices() -> list[Listed]:
+    """All GPUs that NVML counts. NVML must be initialised.
 
     Raises:
-        DeviceError: NVML cannot list them.
+        DeviceError: NVML cannot count them.
     """
     try:
-        handles = [
-            pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())
-        ]
-        return [
-            {
-                "index": index,
-                "uuid": str(pynvml.nvmlDeviceGetUUID(handle)),
-                "name": str(pynvml.nvmlDeviceGetName(handle)),
-            }
-            for index, handle in enumerate(handles)
-        ]
+        count = invoke("nvmlDeviceGetCount")
     except pynvml.NVMLError as error:
         raise at_open("the list of devices", "meter nvml", error) from error
+    return [listed(index) for index in range(count)]
 
 
 def find_device(uuid: str | None) -> tuple[Any, str, str]:
-    """(handle, name, UUID) of a GPU; the first one without a UUID.
+    """(handle, name, UUID) of a GPU; the first one that answers without a UUID.
+
+    It is opened by its UUID. NVML may refuse even that for the sake of another GPU that is lost;
+    then it is looked for among those that answer.
 
     Raises:
-        DeviceError: there is no such GPU; names those that there are.
+        DeviceError: there is no such GPU, or it does not answer; names all that there are.
     """
     wanted = None if uuid is None else f"GPU-{uuid.removeprefix('GPU-')}"
+    call, refused = "nvmlDeviceGetHandleByUUID", None
+    if wanted is not None:
+        try:
+            handle = invoke(call, wanted)
+            call = "nvmlDeviceGetName"
+            return handle, text(invoke(call, handle)), wanted
+        except pynvml.NVMLError as error:
+            refused = error
     devices = list_devices()
     for device in devices:
-        if wanted in (None, device["uuid"]):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(device["index"])
-            return handle, device["name"], device["uuid"]
-    there = ", ".join(f"{d['name']} ({d['uuid']})" for d in devices) or "no GPU at all"
+        if device.error is None and wanted in (None, device.uuid):
+            return device.handle, device.name, device.uuid
+    there = ", ".join(map(str, devices)) or "no GPU at all"
+    if refused is not None and refused.value != pynvml.NVML_ERROR_NOT_FOUND:
+        reason = at_open(call, f"meter nvml: GPU {wanted}", refused)
+        raise DeviceError(f"{reason} NVML sees {there}.")
+    codes = dict.fromkeys(device.error.value for device in devices if device.error is not None)
     raise DeviceError(
-        f"meter nvml: NVML sees no GPU {wanted}; it sees {there}. The GPU that runs the networks "
-        "(config key `device`, CUDA_VISIBLE_DEVICES) must be one that NVML can read; a MIG "
-        "instance has no power meter of its own."
+        f"meter nvml: NVML sees no GPU{f' {wanted}' if wanted else ''}; it sees {there}. The GPU "
+        "that runs the networks (config key `device`, CUDA_VISIBLE_DEVICES) must be one that NVML "
+        "can read; a MIG instance has no power meter of its own."
+        + "".join(f" {error_name(code)} means: {remedy(code)}" for code in codes)
     )
 
 
@@ -76,50 +115,5 @@ def power_fields(handle: Any, columns: set[str]) -> tuple[PowerField, ...]:
 
 
 def _legacy_is_averaged(handle: Any) -> bool:
-    capability = _ask(lambda: tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle)))
-    return capability is not None and capability >= GA100 and capability != GA100
-
-
-def slowdown_c(handle: Any) -> float | None:
-    """Temperature at which the GPU slows down, None where it does not say."""
-    value = _ask(
-        lambda: pynvml.nvmlDeviceGetTemperatureThreshold(
-            handle, pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
-        )
-    )
-    return None if not value else float(value)
-
-
-def describe(handle: Any) -> dict[str, Any]:
-    """What NVML says of the GPU, ready for JSON; None where it does not say."""
-    watts: Callable[[Callable[[Any], int]], float | None] = lambda call: (  # noqa: E731
-        None if (value := _ask(lambda: call(handle))) is None else value / 1e3
-    )
-    return {
-        "vbios": _ask(lambda: str(pynvml.nvmlDeviceGetVbiosVersion(handle))),
-        "pci_bus_id": _ask(lambda: _text(pynvml.nvmlDeviceGetPciInfo(handle).busId)),
-        "architecture": _ask(lambda: pynvml.nvmlDeviceGetArchitecture(handle)),
-        "compute_capability": _ask(lambda: list(pynvml.nvmlDeviceGetCudaComputeCapability(handle))),
-        "cuda_driver_version": _ask(pynvml.nvmlSystemGetCudaDriverVersion),
-        "nvml_version": _ask(lambda: str(pynvml.nvmlSystemGetNVMLVersion())),
-        "enforced_power_limit_w": watts(pynvml.nvmlDeviceGetEnforcedPowerLimit),
-        "default_power_limit_w": watts(pynvml.nvmlDeviceGetPowerManagementDefaultLimit),
-        "persistence_mode": _ask(lambda: pynvml.nvmlDeviceGetPersistenceMode(handle)),
-        "compute_mode": _ask(lambda: pynvml.nvmlDeviceGetComputeMode(handle)),
-        "mig_mode": _ask(lambda: pynvml.nvmlDeviceGetMigMode(handle)[0]),
-        "max_sm_clock_mhz": _ask(
-            lambda: pynvml.nvmlDeviceGetMaxClockInfo(handle, pynvml.NVML_CLOCK_SM)
-        ),
-    }
-
-
-def _ask(call: Callable[[], Any]) -> Any:
-    """The answer, or None where the device gives none: these are facts, not measurements."""
-    try:
-        return call()
-    except pynvml.NVMLError:
-        return None
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    capability = fact(handle, "compute_capability")
+    return capability is not None and tuple(capability) >= GA100 and tuple(capability) != GA100

@@ -13,226 +13,23 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import pynvml
 
 from nic_energy.errors import NicEnergyError
 from nic_energy.meters.nvml import FIELDS, NvmlMeter
-from nic_energy.meters.nvml_errors import at_open
+from nic_energy.meters.nvml_calls import invoke
+from nic_energy.meters.nvml_errors import at_open, error_name
+from nic_energy.meters.nvml_facts import QUESTIONS, system
+from nic_energy.meters.nvml_identity import listed
 
 POLLING_HZ = 100.0
 """Tells the updates of the fastest sensors known, every 20 ms, apart."""
 
 REPORT_S = 0.2
-
-
-@dataclass(frozen=True)
-class Question:
-    """A fact to ask for: its key in the answer, the NVML call, and how it is asked."""
-
-    key: str
-    call: str
-    ask: Callable[[Any], Any]
-
-
-def _watts(call: Callable[[Any], int]) -> Callable[[Any], float]:
-    return lambda handle: call(handle) / 1e3
-
-
-def _on(call: Callable[[Any], int]) -> Callable[[Any], bool]:
-    return lambda handle: bool(call(handle))
-
-
-def _clock(call: Callable[[Any, int], int], kind: int) -> Callable[[Any], int]:
-    return lambda handle: call(handle, kind)
-
-
-def _threshold(kind: int) -> Callable[[Any], int | None]:
-    return lambda handle: pynvml.nvmlDeviceGetTemperatureThreshold(handle, kind) or None
-
-
-def _architecture(handle: Any) -> str:
-    value = pynvml.nvmlDeviceGetArchitecture(handle)
-    names = {
-        number: name.removeprefix("NVML_DEVICE_ARCH_").capitalize()
-        for name, number in vars(pynvml).items()
-        if name.startswith("NVML_DEVICE_ARCH_")
-    }
-    return str(names.get(value, f"architecture {value}"))
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _processes(call: Callable[[Any], Any]) -> Callable[[Any], list[dict[str, Any]]]:
-    return lambda handle: [
-        {"pid": each.pid, "name": _process_name(each.pid), "memory_bytes": each.usedGpuMemory}
-        for each in call(handle)
-    ]
-
-
-def _process_name(pid: int) -> str | None:
-    """Name of a process; None where it is another container's."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
-    with suppress(pynvml.NVMLError):
-        return Path(_text(pynvml.nvmlSystemGetProcessName(pid))).name
-    return None
-
-
-def _uncorrected(handle: Any) -> int:
-    return int(
-        pynvml.nvmlDeviceGetTotalEccErrors(
-            handle, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC
-        )
-    )
-
-
-SM, MEMORY = pynvml.NVML_CLOCK_SM, pynvml.NVML_CLOCK_MEM
-
-QUESTIONS: tuple[Question, ...] = (
-    Question(
-        "pci_bus_id",
-        "nvmlDeviceGetPciInfo",
-        lambda handle: _text(pynvml.nvmlDeviceGetPciInfo(handle).busId),
-    ),
-    Question("architecture", "nvmlDeviceGetArchitecture", _architecture),
-    Question(
-        "compute_capability",
-        "nvmlDeviceGetCudaComputeCapability",
-        lambda handle: list(pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
-    ),
-    Question(
-        "vbios",
-        "nvmlDeviceGetVbiosVersion",
-        lambda handle: _text(pynvml.nvmlDeviceGetVbiosVersion(handle)),
-    ),
-    Question(
-        "persistence_mode",
-        "nvmlDeviceGetPersistenceMode",
-        _on(pynvml.nvmlDeviceGetPersistenceMode),
-    ),
-    Question("compute_mode", "nvmlDeviceGetComputeMode", pynvml.nvmlDeviceGetComputeMode),
-    Question(
-        "mig_mode",
-        "nvmlDeviceGetMigMode",
-        lambda handle: bool(pynvml.nvmlDeviceGetMigMode(handle)[0]),
-    ),
-    Question(
-        "ecc_modes",
-        "nvmlDeviceGetEccMode",
-        lambda handle: [bool(mode) for mode in pynvml.nvmlDeviceGetEccMode(handle)],
-    ),
-    Question("ecc_uncorrected", "nvmlDeviceGetTotalEccErrors", _uncorrected),
-    Question(
-        "display_active", "nvmlDeviceGetDisplayActive", _on(pynvml.nvmlDeviceGetDisplayActive)
-    ),
-    Question(
-        "enforced_power_limit_w",
-        "nvmlDeviceGetEnforcedPowerLimit",
-        _watts(pynvml.nvmlDeviceGetEnforcedPowerLimit),
-    ),
-    Question(
-        "default_power_limit_w",
-        "nvmlDeviceGetPowerManagementDefaultLimit",
-        _watts(pynvml.nvmlDeviceGetPowerManagementDefaultLimit),
-    ),
-    Question(
-        "most_power_limit_w",
-        "nvmlDeviceGetPowerManagementLimitConstraints",
-        lambda handle: pynvml.nvmlDeviceGetPowerManagementLimitConstraints(handle)[1] / 1e3,
-    ),
-    Question(
-        "max_sm_clock_mhz",
-        "nvmlDeviceGetMaxClockInfo(SM)",
-        _clock(pynvml.nvmlDeviceGetMaxClockInfo, SM),
-    ),
-    Question(
-        "sm_clock_mhz", "nvmlDeviceGetClockInfo(SM)", _clock(pynvml.nvmlDeviceGetClockInfo, SM)
-    ),
-    Question(
-        "memory_clock_mhz",
-        "nvmlDeviceGetClockInfo(MEM)",
-        _clock(pynvml.nvmlDeviceGetClockInfo, MEMORY),
-    ),
-    Question(
-        "application_sm_clock_mhz",
-        "nvmlDeviceGetApplicationsClock",
-        _clock(pynvml.nvmlDeviceGetApplicationsClock, SM),
-    ),
-    Question(
-        "default_application_sm_clock_mhz",
-        "nvmlDeviceGetDefaultApplicationsClock",
-        _clock(pynvml.nvmlDeviceGetDefaultApplicationsClock, SM),
-    ),
-    Question(
-        "performance_state", "nvmlDeviceGetPerformanceState", pynvml.nvmlDeviceGetPerformanceState
-    ),
-    Question(
-        "throttle_reasons",
-        "nvmlDeviceGetCurrentClocksEventReasons",
-        pynvml.nvmlDeviceGetCurrentClocksThrottleReasons,
-    ),
-    Question(
-        "temperature_c",
-        "nvmlDeviceGetTemperature",
-        lambda handle: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU),
-    ),
-    Question(
-        "slowdown_temperature_c",
-        "nvmlDeviceGetTemperatureThreshold",
-        _threshold(pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN),
-    ),
-    Question(
-        "memory_total_bytes",
-        "nvmlDeviceGetMemoryInfo",
-        lambda handle: pynvml.nvmlDeviceGetMemoryInfo(handle).total,
-    ),
-    Question(
-        "memory_free_bytes",
-        "nvmlDeviceGetMemoryInfo",
-        lambda handle: pynvml.nvmlDeviceGetMemoryInfo(handle).free,
-    ),
-    Question(
-        "utilization_percent",
-        "nvmlDeviceGetUtilizationRates",
-        lambda handle: pynvml.nvmlDeviceGetUtilizationRates(handle).gpu,
-    ),
-    Question("power_legacy_w", "nvmlDeviceGetPowerUsage", _watts(pynvml.nvmlDeviceGetPowerUsage)),
-    Question(
-        "energy_counter_j",
-        "nvmlDeviceGetTotalEnergyConsumption",
-        _watts(pynvml.nvmlDeviceGetTotalEnergyConsumption),
-    ),
-    Question(
-        "compute_processes",
-        "nvmlDeviceGetComputeRunningProcesses",
-        _processes(pynvml.nvmlDeviceGetComputeRunningProcesses),
-    ),
-    Question(
-        "graphics_processes",
-        "nvmlDeviceGetGraphicsRunningProcesses",
-        _processes(pynvml.nvmlDeviceGetGraphicsRunningProcesses),
-    ),
-)
-
-
-ERROR_NAMES: Mapping[int, str] = {
-    code: name.removeprefix("NVML_ERROR_")
-    for name, code in vars(pynvml).items()
-    if name.startswith("NVML_ERROR_") and isinstance(code, int)
-}
-
-
-def error_name(code: int) -> str:
-    """NVML's name of an error, such as NOT_SUPPORTED."""
-    return ERROR_NAMES.get(code, f"error {code}")
 
 
 def tell(event: str, **content: Any) -> None:
@@ -249,12 +46,12 @@ def list_gpus() -> None:
     """
     tell("call", name="nvmlInit")
     try:
-        pynvml.nvmlInit()
+        invoke("nvmlInit")
     except pynvml.NVMLError as error:
         raise at_open("nvmlInit", "meter nvml", error) from error
     tell("call", name="nvmlDeviceGetCount")
     try:
-        count = pynvml.nvmlDeviceGetCount()
+        count = invoke("nvmlDeviceGetCount")
     except pynvml.NVMLError as error:
         raise at_open("nvmlDeviceGetCount", "meter nvml", error) from error
     tell("system", **_system(), count=count)
@@ -264,47 +61,41 @@ def list_gpus() -> None:
 
 
 def _system() -> dict[str, Any]:
-    calls: Mapping[str, Callable[[], Any]] = {
-        "driver": lambda: _text(pynvml.nvmlSystemGetDriverVersion()),
-        "nvml_version": lambda: _text(pynvml.nvmlSystemGetNVMLVersion()),
-        "cuda_driver_version": pynvml.nvmlSystemGetCudaDriverVersion,
+    calls = {
+        "driver": "nvmlSystemGetDriverVersion",
+        "nvml_version": "nvmlSystemGetNVMLVersion",
+        "cuda_driver_version": "nvmlSystemGetCudaDriverVersion",
     }
     answers: dict[str, Any] = {}
-    for key, call in calls.items():
-        tell("call", name=f"nvmlSystemGet ({key})")
-        try:
-            answers[key] = call()
-        except pynvml.NVMLError:
-            answers[key] = None
+    for key, name in calls.items():
+        tell("call", name=name)
+        answers[key] = system(name)
     return answers
 
 
 def _gpu(index: int) -> dict[str, Any]:
     """Facts of a GPU: `answers`, and under `refusals` the calls that gave none, with the error."""
     tell("call", name=f"nvmlDeviceGetHandleByIndex({index})")
-    try:
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        uuid = _text(pynvml.nvmlDeviceGetUUID(handle))
-        name = _text(pynvml.nvmlDeviceGetName(handle))
-    except pynvml.NVMLError as error:
-        return {"error": str(at_open("nvmlDeviceGetHandleByIndex", f"GPU {index}", error))}
+    found = listed(index)
+    if found.error is not None:
+        return {"error": str(at_open(found.call, f"GPU {index}", found.error))}
     answers: dict[str, Any] = {}
     refusals: dict[str, str] = {}
     for question in QUESTIONS:
-        tell("call", name=question.call)
+        tell("call", name=str(question.call))
         try:
-            answers[question.key] = question.ask(handle)
+            answers[question.key] = question.ask(found.handle)
         except pynvml.NVMLError as error:
-            refusals[question.call] = error_name(error.value)
-    refusals.update(_field_refusals(handle))
-    return {"uuid": uuid, "name": name, "answers": answers, "refusals": refusals}
+            refusals[str(question.call)] = error_name(error.value)
+    refusals.update(_field_refusals(found.handle))
+    return {"uuid": found.uuid, "name": found.name, "answers": answers, "refusals": refusals}
 
 
 def _field_refusals(handle: Any) -> dict[str, str]:
     """The fields that the meter reads and this GPU does not give."""
     tell("call", name="nvmlDeviceGetFieldValues")
     try:
-        values = pynvml.nvmlDeviceGetFieldValues(handle, [field.id for field in FIELDS])
+        values = invoke("nvmlDeviceGetFieldValues", handle, [field.id for field in FIELDS])
     except pynvml.NVMLError as error:
         return {"nvmlDeviceGetFieldValues": error_name(error.value)}
     return {

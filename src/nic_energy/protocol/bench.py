@@ -6,10 +6,14 @@ on a virtual GPU whose clock jumps.
 
 import time
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from nic_energy.energy.admissibility import COLDEST_C, HOTTEST_C
 from nic_energy.traces import MeterInfo, Sample
+
+THERMOMETER_S = 5.0
+"""A temperature older than this is none: the thermometer has failed since."""
 
 
 class Clock(Protocol):
@@ -76,13 +80,14 @@ class Bench:
     def temperature_c(self) -> float | None:
         """The newest temperature known, None where there is no thermometer.
 
-        A reading can fail or be absurd; then the one before it stands.
+        A reading can fail or be absurd; then the one before it stands, for `THERMOMETER_S`.
         """
         newest = self.source.latest()
-        known = (
-            value
-            for sample in (newest or {}, *reversed(self.history))
-            if (value := sample.get("temperature_c")) is not None and COLDEST_C < value <= HOTTEST_C
-        )
-        value = next(known, None)
-        return None if value is None else float(value)
+        since = self.clock.now() - THERMOMETER_S
+        for sample in chain([newest] if newest else [], reversed(self.history)):
+            if (sample["time_s"] or 0.0) < since:
+                return None
+            value = sample.get("temperature_c")
+            if value is not None and COLDEST_C < value <= HOTTEST_C:
+                return float(value)
+        return None

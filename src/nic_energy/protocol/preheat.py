@@ -7,11 +7,16 @@ from typing import Any, Literal
 
 from nic_energy.protocol.bench import Bench
 from nic_energy.protocol.repetitions import run_for
-from nic_energy.traces import Interval
+from nic_energy.traces import Interval, MeterInfo
 
 log = logging.getLogger(__name__)
 
 Outcome = Literal["reached", "settled", "held", "timed_out", "no_thermometer", "off"]
+Limit = Literal["preheat_celsius", "slowdown_threshold", "margin_temperature"]
+"""The configuration, the slowdown threshold of the device, or its margin to the slowdown where it
+tells no threshold.
+"""
+
 SLOWDOWN_MARGIN_K = 3.0
 
 STRETCH_S = 1.0
@@ -31,10 +36,13 @@ class PreheatRule:
 
 @dataclass(frozen=True)
 class Preheat:
-    """How preheating ended; `target_c` is what was aimed at, never above the slowdown."""
+    """How preheating ended. `target_c` is what was aimed at, never above the slowdown, and
+    `limited_by` what set it.
+    """
 
     outcome: Outcome
     target_c: float | None
+    limited_by: Limit | None
     start_c: float | None
     end_c: float | None
     duration_s: float
@@ -53,8 +61,9 @@ def preheat(
     device is that warm (`held`): on a device that ran the same load just before, at once.
 
     Settled: the temperature rose by less than `settle_kelvin` over `settle_s` of load. The
-    target is held `SLOWDOWN_MARGIN_K` below the device's slowdown threshold. A device without
-    a thermometer is not preheated.
+    target is held `SLOWDOWN_MARGIN_K` below the temperature at which the device slows down, by its
+    threshold or by its margin temperature; a device that tells neither is heated to the target
+    of the configuration. A device without a thermometer is not preheated.
 
     Args:
         execution_s: time of one execution, to size the synchronised chunks of load.
@@ -63,25 +72,35 @@ def preheat(
     begin = bench.clock.now()
     bench.drain()
     start_c = bench.temperature_c()
-    target = _target(rule.target_c, bench.meter.slowdown_temperature_c)
+    target, limit = _target(rule.target_c, bench.meter)
     outcome: Outcome
     if target is None:
         outcome = "off"
     elif start_c is None:
         outcome = "no_thermometer"
     else:
-        log.info("preheating: to %.0f degC", target)
+        log.info("preheating: to %.0f degC, limited by %s", target, _reason(limit, bench.meter))
         outcome = _heat(bench, rule, target, execution_s, begin, settled_c)
     end = bench.clock.now()
-    result = Preheat(outcome, target, start_c, bench.temperature_c(), end - begin)
+    result = Preheat(outcome, target, limit, start_c, bench.temperature_c(), end - begin)
     log.info("preheating: %s at %s degC after %.0f s", outcome, result.end_c, result.duration_s)
     return result, Interval("preheat", begin, end)
 
 
-def _target(target_c: float | None, slowdown_c: float | None) -> float | None:
-    if target_c is None or slowdown_c is None:
-        return target_c
-    return min(target_c, slowdown_c - SLOWDOWN_MARGIN_K)
+def _target(target_c: float | None, meter: MeterInfo) -> tuple[float | None, Limit | None]:
+    if target_c is None:
+        return None, None
+    slowdown_c = meter.slowdown_temperature_c
+    if slowdown_c is None or target_c <= slowdown_c - SLOWDOWN_MARGIN_K:
+        return target_c, "preheat_celsius"
+    by_margin = meter.details.get("slowdown_from") == "margin"
+    limit: Limit = "margin_temperature" if by_margin else "slowdown_threshold"
+    return slowdown_c - SLOWDOWN_MARGIN_K, limit
+
+
+def _reason(limit: Limit | None, meter: MeterInfo) -> str:
+    unknown = meter.slowdown_temperature_c is None
+    return f"{limit}{' alone: the device tells no slowdown temperature' if unknown else ''}"
 
 
 def _heat(

@@ -20,7 +20,8 @@ FLAG_MEANINGS = {
     "reference",
     "neighbour_measured": "another device of the machine was being measured meanwhile: they share "
     "power and air",
-    "no_thermometer": "the device has no thermometer, so it was not preheated",
+    "no_thermometer": "the device has no thermometer, or it failed, so it was not preheated to the "
+    "end",
     "not_converged": "the interval of the reported energy is wider than the stopping rule asks "
     "for: the cap on K was reached, or the rule, which works on trapezoid over the cold idle, "
     "ended before it was narrow enough by this estimator and idle",
@@ -33,6 +34,8 @@ FLAG_MEANINGS = {
     "power_capped": "the power limit held the clock down in some windows: normal under load",
     "preheat_settled": "the temperature settled below the preheating target",
     "preheat_timed_out": "preheating ended at its time limit",
+    "readings_lost": "temperature, clock, performance state, slowdown or processes could not be "
+    "read any more in some windows, which are judged without them",
     "session_differs": "the rows come from more than one session, and no repeated anchor says that "
     "they measure alike",
     "session_joined": "the rows come from more than one session, and the repeated anchor agrees",
