@@ -4,11 +4,12 @@ The configuration is config/config.yaml; the overlay makes protocol, networks an
 and nothing else.
 """
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
 from nic_energy import cublas
-from tests.fake_cuda import FakeCuda
+from tests.fake_cuda import FakeCuda, Gpu
 from tests.fake_nvml import FakeNvml
 from tests.images.pictures import picture
 from tests.workflow.campaign import ROOT, TABLE, Campaign
@@ -49,9 +50,16 @@ TINY: dict[str, Any] = {
     "networks_table": "networks.tsv",
     "networks": [{"name": "tiny", "qualities": [1]}],
     "passport": False,
+    "neighbours": "allow",
 }
-"""A network that runs in a millisecond, and no characterisation of the sensor, which takes two
-minutes."""
+"""A network that runs in a millisecond; no characterisation of the sensor, which takes two minutes;
+and no waiting for the campaigns of other tests."""
+
+
+def a_uuid() -> str:
+    """A GPU of its own: campaigns on one GPU wait for each other."""
+    return f"GPU-fa4e0000-0000-4000-8000-{os.urandom(6).hex()}"
+
 
 SIZES = ((64, 64), (96, 64), (128, 64), (128, 96))
 
@@ -63,6 +71,7 @@ class CudaCampaign(Campaign):
     config: dict[str, Any] = field(default_factory=dict)
     nvml: FakeNvml = field(kw_only=True)
     cuda: FakeCuda = field(kw_only=True)
+    uuids: tuple[str, str] = field(default_factory=lambda: (a_uuid(), a_uuid()))
 
     def prepare(self) -> "CudaCampaign":
         """Write the images, the networks table, the overlay and what the stand-ins do."""
@@ -71,13 +80,14 @@ class CudaCampaign(Campaign):
         for number, size in enumerate(SIZES):
             picture(*size).save(self.folder / "photos" / f"image{number}.png")
         self.configure(**SHORTER)
-        self.cuda.put()
+        self.cuda.put(gpus=[Gpu(self.uuids[0])])
         self.draw()
         return self
 
     def draw(self, *lines: str) -> None:
         """What the fake NVML library does besides."""
-        self.nvml.put(*STEADY, *self.cuda.nvml(LOAD_W), *lines)
+        named = " ".join(f"{index}:{uuid}" for index, uuid in enumerate(self.uuids))
+        self.nvml.put(*STEADY, *self.cuda.nvml(LOAD_W), f"uuid {named}", *lines)
 
     def env(self) -> dict[str, str]:
         """The environment of a user: nothing is set for CUDA but where the stand-ins are."""

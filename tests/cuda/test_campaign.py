@@ -13,7 +13,7 @@ import pytest
 from nic_energy import cublas, tables
 from nic_energy.traces import read_meta
 from tests.cuda.campaign import LOAD_W, TINY, CudaCampaign
-from tests.fake_cuda import Gpu, uuid_of
+from tests.fake_cuda import Gpu
 from tests.images.pictures import picture
 
 pytestmark = pytest.mark.workflow
@@ -62,7 +62,7 @@ def test_the_campaign_as_shipped_ends_with_its_page(measured: CudaCampaign) -> N
     (process,) = {read_meta(path).run["process"]["pid"] for path in measured.traces()}
     assert process
     environment = json.loads((measured.results() / "reference" / "environment.json").read_text())
-    assert environment["device"]["uuid"] == uuid_of(0)
+    assert environment["device"]["uuid"] == measured.uuids[0]
     assert measured.planned() == {}
 
 
@@ -96,7 +96,7 @@ def test_the_doctor_finds_nothing_wrong_with_a_gpu_that_can_measure(measured: Cu
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert uuid_of(0) in done.stdout
+    assert measured.uuids[0] in done.stdout
 
 
 def test_without_a_worker_the_same_comes_out(campaign: CudaCampaign) -> None:
@@ -113,10 +113,11 @@ def test_a_gpu_named_by_its_uuid_is_measured_whatever_stands_beside_it(
     campaign: CudaCampaign,
 ) -> None:
     """CUDA counts the two GPUs in another order than NVML, and one of them may not be opened."""
-    campaign.cuda.put(gpus=(Gpu(uuid_of(1)), Gpu(uuid_of(0))))
+    other, wanted = campaign.uuids
+    campaign.cuda.put(gpus=(Gpu(wanted), Gpu(other)))
     campaign.draw("devices 2", "fault nvmlDeviceGetHandleByIndex_v2 0 NO_PERMISSION")
-    campaign.configure(**TINY, device=uuid_of(1), images={"select": 2})
+    campaign.configure(**TINY, device=wanted, images={"select": 2})
     campaign.succeed(str(campaign.results().relative_to(campaign.folder) / "energy.csv"))
     require_true_joules(campaign)
     metas = [read_meta(path) for path in campaign.traces()]
-    assert {meta.meter.device_uuid for meta in metas} == {uuid_of(1)}
+    assert {meta.meter.device_uuid for meta in metas} == {wanted}

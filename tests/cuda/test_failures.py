@@ -86,7 +86,7 @@ def test_out_of_memory_is_tried_once_more_without_the_other_networks(tiny: CudaC
 
 def test_networks_leave_a_small_card_for_the_next_one(tiny: CudaCampaign) -> None:
     """Two networks of the table do not fit together, though the configuration lets them stay."""
-    tiny.cuda.put(gpus=[Gpu(memory_mib=120)])
+    tiny.cuda.put(gpus=[Gpu(tiny.uuids[0], memory_mib=120)])
     tiny.configure(
         networks=[
             {"name": "mbt2018", "qualities": [1]},
