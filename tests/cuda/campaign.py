@@ -51,9 +51,10 @@ TINY: dict[str, Any] = {
     "networks": [{"name": "tiny", "qualities": [1]}],
     "passport": False,
     "neighbours": "allow",
+    "protocol": {"preheat_celsius": None},
 }
 """A network that runs in a millisecond; no characterisation of the sensor, which takes two minutes;
-and no waiting for the campaigns of other tests."""
+no preheating; and no waiting for the campaigns of other tests."""
 
 
 def a_uuid() -> str:

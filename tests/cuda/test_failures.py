@@ -5,6 +5,7 @@ import pytest
 from nic_energy.traces import TraceMeta, read_meta
 from tests.cuda.campaign import SIZES, TINY, CudaCampaign
 from tests.fake_cuda import Fault, Gpu
+from tests.workflow.campaign import ROOT
 from tests.workflow.test_faults import start, wait_for
 
 pytestmark = pytest.mark.workflow
@@ -92,7 +93,7 @@ def test_networks_leave_a_small_card_for_the_next_one(tiny: CudaCampaign) -> Non
             {"name": "mbt2018", "qualities": [1]},
             {"name": "cheng2020-anchor", "qualities": [1]},
         ],
-        networks_table="config/networks.tsv",
+        networks_table=str(ROOT / "config" / "networks.tsv"),
         images={"select": ["image0"]},
         worker={"memory_mb": 4000},
     )

@@ -57,8 +57,8 @@ def say(text: str) -> None:
 
 
 def snakemake() -> int | None:
-    """The Snakemake process that this one works for, the outermost; None where there is none."""
-    return next((pid for pid in reversed([*_ancestors()]) if _is_snakemake(pid)), None)
+    """The Snakemake process that schedules this one; None where there is none on this machine."""
+    return next((pid for pid in _ancestors() if _schedules(_words(pid))), None)
 
 
 def _ancestors() -> Iterator[int]:
@@ -72,9 +72,17 @@ def _ancestors() -> Iterator[int]:
         pid = int(stat.rpartition(")")[2].split()[1])  # the name in parentheses can hold anything
 
 
-def _is_snakemake(pid: int) -> bool:
+def _schedules(words: list[bytes]) -> bool:
+    """Whether a command is `snakemake`, `python snakemake` or `python -m snakemake`, and not the
+    Snakemake that runs a single job of another (`--mode`).
+    """
+    first, *others = [Path(os.fsdecode(word)).name for word in words[:3]] or [""]
+    called = first == "snakemake" or (first.startswith("python") and "snakemake" in others)
+    return called and b"--mode" not in words
+
+
+def _words(pid: int) -> list[bytes]:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
-        return False
-    return any(Path(os.fsdecode(word)).name == "snakemake" for word in words[:3])
+        return []
