@@ -55,6 +55,10 @@ class MismatchError(NicEnergyError):
     exit_code = 8
 
 
+class DeviceMemoryError(MeasurementError):
+    """A network does not fit into the memory of its device."""
+
+
 class InterruptedMeasurementError(KeyboardInterrupt):
     """The user or the system asked the measurement to stop (SIGTERM, SIGINT, SIGHUP).
 
@@ -68,6 +72,16 @@ class BundleError(NicEnergyError):
     """A bundle is not what it says that it is, or bundles do not go together."""
 
     exit_code = 10
+
+
+class CudaError(NicEnergyError):
+    """CUDA, cuDNN or cuBLAS failed, and with it every later call of the process."""
+
+    exit_code = 11
+
+
+DEVICE_FAILURES = frozenset(each.exit_code for each in (DeviceError, MeterError, CudaError))
+"""Exit codes of what fails for the device or its meter, and so would fail with any modality."""
 
 
 def exit_codes() -> Iterator[tuple[int, str]]:

@@ -20,6 +20,8 @@
  *   name TEXT | driver TEXT | cuda N | persistence 0|1 | compute_mode N | display 0|1 |
  *   ecc NOW:PENDING:ERRORS | app_mhz N | temp_c N | reasons MASK | legacy_mw N |
  *   draws PID:MIB ... (graphics processes) | counter_percent N (what the counter counts) |
+ *   load_w N | load_from DIR (where tests/fake_cuda says when a GPU computes, and in which processes: then
+ *   it draws N more watts) |
  *   fault FUNC|* DEV|* WHAT [after=N] [count=N]
  *   WHAT: an NVML error without its prefix (GPU_IS_LOST), a number, hang, delay_ms=N,
  *         freeze (time stands still: stuck counters), reset (energy restarts at 0),
@@ -28,11 +30,15 @@
 #define _GNU_SOURCE
 #define NVML_NO_UNVERSIONED_FUNC_DEFS
 #include "nvml.h"
+#include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,7 +57,8 @@ static struct {
     int major, minor, slowdown_c, nnofield, nfield;
     int cuda, persistence, compute_mode, display, ecc, ecc_pending, app_mhz, temp_c, ndraw, counter_percent;
     long ecc_errors, reasons, legacy_mw;      /* temp_c, reasons, legacy_mw: -1 = by the model */
-    char driver[64], name[64];
+    char driver[64], name[64], load_from[256];
+    double load_w;
     unsigned nofield[16];
     struct { unsigned id; unsigned long long value; } field[16];
     long update_ms, window_ms, energy_ms;
@@ -114,9 +121,43 @@ static const struct seg *at(double t)
     }
     return &C.seg[C.nseg - 1];
 }
+static void ident(int i, char *uuid, char *bus, const char *busfmt);
+static __thread int current;                       /* the device that is asked */
+static double busy_s(double t)                     /* how long it has computed before t, as tests/fake_cuda says */
+{
+    struct stretch { double start, end, before; int64_t pid; };
+    static struct { char *map; size_t size; } files[MAXDEV];
+    if (!C.load_from[0]) return 0;
+    if (!files[current].map) {
+        char uuid[96], path[512];
+        struct stat st;
+        ident(current, uuid, NULL, NULL);
+        snprintf(path, sizeof path, "%s/busy-%s", C.load_from, uuid);
+        int fd = open(path, O_RDONLY);
+        if (fd < 0) return 0;
+        if (!fstat(fd, &st) && st.st_size > 8) {
+            char *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+            if (map != MAP_FAILED) { files[current].map = map; files[current].size = (size_t)st.st_size; }
+        }
+        close(fd);
+        if (!files[current].map) return 0;
+    }
+    const volatile struct stretch *all = (const volatile struct stretch *)(files[current].map + 8);
+    long low = 0, high = *(volatile int64_t *)files[current].map;
+    while (low < high) {                           /* the first stretch that begins after t */
+        long middle = (low + high) / 2;
+        if (all[middle].start <= t) low = middle + 1; else high = middle;
+    }
+    if (!low) return 0;
+    struct stretch last = all[low - 1];
+    double end = last.end > 0 && last.end < t ? last.end : t;
+    if (last.end <= 0 && kill((pid_t)last.pid, 0)) end = last.start;
+    return last.before + (end - last.start);
+}
+static int computes(double t) { return busy_s(t) - busy_s(t - 0.1) > 0; }
 static double joules(double t)                     /* exact integral of power over [0, t] */
 {
-    double p = phase(t), e = (double)(int64_t)(t / C.period) * C.eperiod;
+    double p = phase(t), e = (double)(int64_t)(t / C.period) * C.eperiod + C.load_w * busy_s(t);
     for (int i = 0; i < C.nseg; i++) {
         if (p < C.seg[i].dur) return e + p * C.seg[i].w;
         p -= C.seg[i].dur;
@@ -134,12 +175,13 @@ static unsigned long long energy_mj(double t)
     return e > 0 ? (unsigned long long)(e * 10 * C.counter_percent) : 0;
 }
 static unsigned temp_c(double t) { if (C.temp_c >= 0) return (unsigned)C.temp_c; return (unsigned)(30 + mean_w(t, 10.0) * 0.11); }
-static unsigned sm_mhz(double t) { return at(t)->util > 0 ? 1755 : 345; }
+static int util(double t) { return computes(t) ? 100 : (int)at(t)->util; }
+static unsigned sm_mhz(double t) { return util(t) > 0 ? 1755 : 345; }
 static unsigned long long reasons(double t)
 {
     const struct seg *s = at(t);
     if (C.reasons >= 0) return (unsigned long long)C.reasons;
-    return s->util <= 0 ? nvmlClocksEventReasonGpuIdle
+    return util(t) <= 0 ? nvmlClocksEventReasonGpuIdle
                         : s->w >= C.limit_w ? nvmlClocksEventReasonSwPowerCap : 0;
 }
 
@@ -192,6 +234,8 @@ static void entry(char *s)
         else if (!strcmp(k, "mig")) C.mig = atoi(v);
         else if (!strcmp(k, "name")) snprintf(C.name, sizeof C.name, "%s", v);
         else if (!strcmp(k, "driver")) snprintf(C.driver, sizeof C.driver, "%s", v);
+        else if (!strcmp(k, "load_w")) C.load_w = atof(v);
+        else if (!strcmp(k, "load_from")) snprintf(C.load_from, sizeof C.load_from, "%s", v);
         else if (!strcmp(k, "cuda")) C.cuda = atoi(v);
         else if (!strcmp(k, "persistence")) C.persistence = atoi(v);
         else if (!strcmp(k, "compute_mode")) C.compute_mode = atoi(v);
@@ -243,6 +287,7 @@ static nvmlReturn_t injected(const char *fn, int d)
 {
     for (;;) {
         int hang = 0; long delay = 0; nvmlReturn_t r = NVML_SUCCESS;
+        if (d >= 0) current = d;
         pthread_mutex_lock(&mu);
         load();
         for (int i = 0; i < C.nfault; i++) {
@@ -438,7 +483,7 @@ API nvmlReturn_t nvmlDeviceGetSamples(nvmlDevice_t h, nvmlSamplingType_t type, u
         out[k].timeStamp = ts;
         out[k++].sampleValue.uiVal = type == NVML_TOTAL_POWER_SAMPLES ? inst_mw(ti)
             : type == NVML_PROCESSOR_CLK_SAMPLES ? sm_mhz(ti)
-            : (unsigned)at(ti)->util / (type == NVML_MEMORY_UTILIZATION_SAMPLES ? 2 : 1);
+            : (unsigned)util(ti) / (type == NVML_MEMORY_UTILIZATION_SAMPLES ? 2 : 1);
     }
     *n = k;
     return k ? NVML_SUCCESS : NVML_ERROR_NOT_FOUND;
@@ -461,12 +506,12 @@ API nvmlReturn_t nvmlDeviceGetTemperatureThreshold(nvmlDevice_t h, nvmlTemperatu
     OUT(c, (unsigned)C.slowdown_c);
 }
 API nvmlReturn_t nvmlDeviceGetVbiosVersion(nvmlDevice_t h, char *s, unsigned n) { DEV(h); return str(s, n, "00.00.00.00.00"); }
-API nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t h, nvmlUtilization_t *u) { DEV(h); if (!u) return NVML_ERROR_INVALID_ARGUMENT; u->gpu = (unsigned)at(now())->util; u->memory = u->gpu / 2; return NVML_SUCCESS; }
+API nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t h, nvmlUtilization_t *u) { DEV(h); if (!u) return NVML_ERROR_INVALID_ARGUMENT; u->gpu = (unsigned)util(now()); u->memory = u->gpu / 2; return NVML_SUCCESS; }
 API nvmlReturn_t nvmlDeviceGetClockInfo(nvmlDevice_t h, nvmlClockType_t c, unsigned *mhz) { DEV(h); OUT(mhz, c == NVML_CLOCK_MEM ? 1215u : sm_mhz(now())); }
 API nvmlReturn_t nvmlDeviceGetMaxClockInfo(nvmlDevice_t h, nvmlClockType_t c, unsigned *mhz) { DEV(h); OUT(mhz, c == NVML_CLOCK_MEM ? 1215u : 1755u); }
 API nvmlReturn_t nvmlDeviceGetApplicationsClock(nvmlDevice_t h, nvmlClockType_t c, unsigned *mhz) { DEV(h); OUT(mhz, c == NVML_CLOCK_MEM ? 1215u : (unsigned)C.app_mhz); }
 API nvmlReturn_t nvmlDeviceGetDefaultApplicationsClock(nvmlDevice_t h, nvmlClockType_t c, unsigned *mhz) { DEV(h); OUT(mhz, c == NVML_CLOCK_MEM ? 1215u : 1410u); }
-API nvmlReturn_t nvmlDeviceGetPerformanceState(nvmlDevice_t h, nvmlPstates_t *p) { DEV(h); OUT(p, at(now())->util > 0 ? NVML_PSTATE_0 : NVML_PSTATE_8); }
+API nvmlReturn_t nvmlDeviceGetPerformanceState(nvmlDevice_t h, nvmlPstates_t *p) { DEV(h); OUT(p, util(now()) > 0 ? NVML_PSTATE_0 : NVML_PSTATE_8); }
 API nvmlReturn_t nvmlDeviceGetCurrentClocksEventReasons(nvmlDevice_t h, unsigned long long *r) { DEV(h); OUT(r, reasons(now())); }
 API nvmlReturn_t nvmlDeviceGetCurrentClocksThrottleReasons(nvmlDevice_t h, unsigned long long *r) { DEV(h); OUT(r, reasons(now())); }
 API nvmlReturn_t nvmlDeviceGetSupportedClocksEventReasons(nvmlDevice_t h, unsigned long long *r) { DEV(h); OUT(r, 0x1ffULL); }
@@ -504,5 +549,26 @@ static nvmlReturn_t procs(const struct proc *of, int count, unsigned *n, nvmlPro
     }
     return NVML_SUCCESS;
 }
-API nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t h, unsigned *n, nvmlProcessInfo_t *p) { DEV(h); return procs(C.proc, C.nproc, n, p); }
+static int contexts(struct proc *all, int n)      /* processes with a context, as tests/fake_cuda says */
+{
+    char uuid[96], path[512];
+    struct dirent *each;
+    ident(current, uuid, NULL, NULL);
+    snprintf(path, sizeof path, "%s/contexts-%s", C.load_from, uuid);
+    DIR *folder = C.load_from[0] ? opendir(path) : NULL;
+    if (!folder) return n;
+    while (n < 32 && (each = readdir(folder))) {
+        pid_t pid = (pid_t)atoi(each->d_name);
+        if (pid > 0 && !kill(pid, 0)) { all[n].pid = (unsigned)pid; all[n++].b = 300ULL << 20; }
+    }
+    closedir(folder);
+    return n;
+}
+API nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t h, unsigned *n, nvmlProcessInfo_t *p)
+{
+    struct proc all[32];
+    DEV(h);
+    memcpy(all, C.proc, sizeof C.proc);
+    return procs(all, contexts(all, C.nproc), n, p);
+}
 API nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v3(nvmlDevice_t h, unsigned *n, nvmlProcessInfo_t *p) { DEV(h); return procs(C.draw, C.ndraw, n, p); }

@@ -17,5 +17,10 @@ def main() -> None:
         if options is not None and not switched_off(Path(options["config"])):
             sys.exit(measure(options))
     from nic_energy.cli.main import main as commands
+    from nic_energy.worker import again
 
-    commands()
+    try:
+        commands()
+    except SystemExit as ended:
+        again.after(ended.code, sys.argv[1:])
+        raise

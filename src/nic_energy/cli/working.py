@@ -46,7 +46,7 @@ def serve_command(key: str, config_path: Path, device_uuid: str) -> None:
         device_uuid,
         WorkersDesk(),
         float(options["idle_s"]),
-        int(options["memory_mb"]) << 20,
+        None if options["memory_mb"] == "auto" else int(options["memory_mb"]) << 20,
     ).serve()
 
 

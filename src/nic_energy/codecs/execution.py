@@ -1,16 +1,23 @@
 """Running a network on a device: determinism, precision, and the marked load."""
 
-import os
+import contextlib
 import time
+import traceback
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from nic_energy.errors import DeviceError, MeasurementError
+from nic_energy import cublas
+from nic_energy.errors import (
+    CudaError,
+    DeviceError,
+    DeviceMemoryError,
+    MeasurementError,
+    NicEnergyError,
+)
 from nic_energy.session import usable_cores
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-CUBLAS_WORKSPACE = ":4096:8"
 
 
 def configure(deterministic: bool, precision: str, device: str) -> dict[str, Any]:
@@ -21,18 +28,17 @@ def configure(deterministic: bool, precision: str, device: str) -> dict[str, Any
     TF32 off; a processor leaves one core to the sampler.
 
     Raises:
-        DeviceError: CUDA started before its workspace setting could be made.
+        DeviceError: CUDA started before the workspace of cuBLAS was set.
     """
     import torch
     from torch.utils import deterministic as extras
 
-    if deterministic and os.environ.get("CUBLAS_WORKSPACE_CONFIG") != CUBLAS_WORKSPACE:
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-            raise DeviceError(
-                "CUDA was started before CUBLAS_WORKSPACE_CONFIG was set; set "
-                f"CUBLAS_WORKSPACE_CONFIG={CUBLAS_WORKSPACE} in the environment."
-            )
-        os.environ["CUBLAS_WORKSPACE_CONFIG"] = CUBLAS_WORKSPACE
+    if deterministic and cublas.workspace() is None:
+        raise DeviceError(
+            f"deterministic: CUDA was started in this process before {cublas.VARIABLE} was set to "
+            f"{cublas.VALUE}. Import nic_energy before anything that starts CUDA, and leave the "
+            "variable as it is."
+        )
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
     torch.backends.cudnn.benchmark = False
@@ -60,7 +66,7 @@ def read_back() -> dict[str, Any]:
         "fill_uninitialized_memory": extras.fill_uninitialized_memory,  # type: ignore[attr-defined]
         "conv_fp32_precision": torch.backends.cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
         "matmul_fp32_precision": torch.backends.cuda.matmul.fp32_precision,
-        "cublas_workspace_config": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+        "cublas_workspace_config": cublas.workspace(),
         "threads": torch.get_num_threads(),
     }
 
@@ -81,34 +87,28 @@ class NetworkLoad:
         """Execute back to back between two device synchronisations; marks in monotonic s.
 
         Raises:
-            MeasurementError: the network failed on the device, for want of memory or otherwise.
+            NicEnergyError: see `failing`.
         """
         import torch
 
-        try:
-            with torch.inference_mode():
-                self._synchronise()
-                start = time.monotonic()
-                for _ in range(executions):
-                    self.module(self.images)
-                self._synchronise()
-                return start, time.monotonic()
-        except (RuntimeError, MemoryError) as error:
-            raise execution_error(self.name, self.images.device, error) from error
+        with failing(self.name, self.images.device), torch.inference_mode():
+            self._synchronise()
+            start = time.monotonic()
+            for _ in range(executions):
+                self.module(self.images)
+            self._synchronise()
+            return start, time.monotonic()
 
     def once(self) -> Any:
         """The output of one execution.
 
         Raises:
-            MeasurementError: the network failed on the device, for want of memory or otherwise.
+            NicEnergyError: see `failing`.
         """
         import torch
 
-        try:
-            with torch.inference_mode():
-                return self.module(self.images)
-        except (RuntimeError, MemoryError) as error:
-            raise execution_error(self.name, self.images.device, error) from error
+        with failing(self.name, self.images.device), torch.inference_mode():
+            return self.module(self.images)
 
     def _synchronise(self) -> None:
         if self.images.device.type == "cuda":
@@ -127,31 +127,49 @@ NO_MEMORY = (
 own for it."""
 
 
-def execution_error(name: str, device: Any, error: Exception) -> MeasurementError:
-    """The error for a network that failed on its device.
+OF_CUDA = ("CUDA error", "CUDA driver error", "cuDNN", "CUDNN_STATUS", "CUBLAS_STATUS")
+"""How PyTorch begins what CUDA and the libraries above it say."""
+
+
+@contextlib.contextmanager
+def failing(name: str, device: Any) -> Iterator[None]:
+    """Name what fails on a device.
 
     Args:
-        name: what failed: network, quality and image.
-        error: what PyTorch raised.
+        name: what runs there: network, quality and image.
+
+    Raises:
+        DeviceMemoryError: the device is short of memory.
+        CudaError: CUDA, cuDNN or cuBLAS failed. Work is issued ahead, so the error may be that of
+            an earlier call, and later calls of this process may fail alike.
+        MeasurementError: the network failed in itself.
     """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise _named(name, device, error) from error
+
+
+def _named(name: str, device: Any, error: Exception) -> NicEnergyError:
     import torch
 
     text = str(error)
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
-        t in text for t in NO_MEMORY
-    ):
-        return MeasurementError(
+    first = text.partition("\n")[0] or type(error).__name__
+    no_memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    if no_memory or any(words in text for words in NO_MEMORY):
+        # The frames of the failed execution hold its activations.
+        traceback.clear_frames(error.__traceback__)
+        return DeviceMemoryError(
             f"{name}: {device} ran out of memory{_memory(device)}. Free the device of other "
             "processes, or leave out this image (images.select) or make it smaller "
             "(images.max_side)."
         )
-    first = text.partition("\n")[0] or type(error).__name__
-    remedy = (
-        "See dmesg for Xid errors; a GPU that has failed needs a reset or a reboot."
-        if "CUDA" in text or "cuDNN" in text
-        else "It fails in the network itself: see its code, and -v for the traceback."
+    if isinstance(error, torch.AcceleratorError) or any(words in text for words in OF_CUDA):
+        return CudaError(f"{name}: failed on {device} ({first}).")
+    return MeasurementError(
+        f"{name}: failed on {device} ({first}). It fails in the network itself: see its code, and "
+        "-v for the traceback."
     )
-    return MeasurementError(f"{name}: failed on {device} ({first}). {remedy}")
 
 
 def _memory(device: Any) -> str:

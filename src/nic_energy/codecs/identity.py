@@ -66,13 +66,11 @@ def cuda_index(device: str) -> int:
     if not device.startswith("cuda"):
         if device in uuids:
             return uuids.index(device)
-        variable = os.environ.get("CUDA_VISIBLE_DEVICES")
-        setting = "not set" if variable is None else repr(variable)
         raise DeviceError(
             f"device {device}: is not among the GPUs that this process may use, "
-            f"{', '.join(uuids)} (CUDA_VISIBLE_DEVICES is {setting}). nvidia-smi -L lists those of "
-            "the machine; a scheduler has to give the job this one, for example with its whole "
-            "node."
+            f"{', '.join(uuids)} (CUDA_VISIBLE_DEVICES is {_visible()}). nvidia-smi -L lists "
+            "those of the machine; a scheduler has to give the job this one, for example with "
+            "its whole node."
         )
     index = int(device.partition(":")[2])
     if index >= len(uuids):
@@ -87,12 +85,20 @@ def _uuids(device: str) -> list[str]:
     """UUIDs of the GPUs that PyTorch may use, in its order; `device` is for the error alone."""
     import torch
 
-    build = f"PyTorch {torch.__version__}, CUDA build {torch.version.cuda or 'none'}"
-    if not torch.cuda.is_available():
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        found = [torch.cuda.get_device_properties(i).uuid for i in range(torch.cuda.device_count())]
+    except (RuntimeError, AssertionError) as error:
+        build = f"PyTorch {torch.__version__}, CUDA build {torch.version.cuda or 'none'}"
+        reason = str(error).partition("\n")[0].rstrip(".")
         raise DeviceError(
-            f"device {device}: {build} finds no usable NVIDIA GPU. Check the driver with "
-            "nvidia-smi; without a GPU take device: cpu with meter: rapl or cpu_load, as "
-            "config/demo.yaml does (make demo)."
-        )
-    found = [torch.cuda.get_device_properties(i).uuid for i in range(torch.cuda.device_count())]
+            f"device {device}: {build} finds no usable NVIDIA GPU ({reason}; CUDA_VISIBLE_DEVICES "
+            f"is {_visible()}). Check the driver with nvidia-smi; without a GPU take device: cpu "
+            "with meter: rapl or cpu_load, as config/demo.yaml does (make demo)."
+        ) from error
     return [f"GPU-{uuid}".replace("GPU-GPU-", "GPU-") for uuid in found]
+
+
+def _visible() -> str:
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "not set" if variable is None else repr(variable)

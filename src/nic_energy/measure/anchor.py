@@ -95,26 +95,19 @@ def anchor_after(
         if error.exit_code == InterruptedMeasurementError.exit_code:
             raise
         if workshop is not None:
-            workshop_failed(workshop)
+            workshop.failed(error)
         log.error("the anchor failed, and is measured again in %d modalities: %s", every, error)
         raise_pending()
         found = None
-    except Exception:
+    except Exception as error:
         # Whatever it was: the modality is measured, and must not seem to have failed for it.
         if workshop is not None:
-            workshop_failed(workshop)
+            workshop.failed(error)
         log.exception("the anchor failed, and is measured again in %d modalities", every)
         found = None
     session = outcome.meta.session
     _write(request.setup_folder, replace(state, session=session, since=0))
     return found
-
-
-def workshop_failed(workshop: Workshop) -> None:
-    """Tell a worker's workshop that what it holds may be broken."""
-    failed = getattr(workshop, "failed", None)
-    if failed is not None:
-        failed()
 
 
 def _counted(config: Config, request: MeasureRequest, session: str) -> AnchorState:

@@ -1,10 +1,11 @@
 """The device of the configuration, made ready for the protocol."""
 
+import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nic_energy.errors import DeviceMemoryError
 from nic_energy.measure.device import Backend, LoadedModality, LoadRequest, RunningSampler
 from nic_energy.meters import MeterRequest
 from nic_energy.protocol.bench import Clock, Load, SystemClock
@@ -12,6 +13,8 @@ from nic_energy.sampler import Sampler
 
 if TYPE_CHECKING:
     from nic_energy.measure.loading import Networks
+
+log = logging.getLogger(__name__)
 
 STATE = "virtual_state.json"
 """Name of the file in which a virtual GPU's state is kept, in the set-up's folder."""
@@ -24,10 +27,13 @@ class TorchBackend:
         settings: the run settings of the configuration.
         cold: look the device up without leaving a CUDA context in this process, since idle is
             recorded before any context exists.
-        budget_bytes: memory that networks may keep on the device for later modalities.
+        budget_bytes: memory that networks may keep on the device for later modalities; None
+            follows the device's memory.
     """
 
-    def __init__(self, settings: Mapping[str, Any], cold: bool, budget_bytes: int = 0) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], cold: bool, budget_bytes: int | None = 0
+    ) -> None:
         self._budget_bytes = budget_bytes
         self.networks: Networks | None = None
         self.clock: Clock = SystemClock()
@@ -63,15 +69,32 @@ class TorchBackend:
         return Sampler(request, float(settings["protocol"]["sampling_hz"]))
 
     def load(self, request: LoadRequest) -> LoadedModality:
-        """Load the network, pad the image and put both on the device."""
-        from nic_energy.measure.loading import Networks, put_on_device, quality_of
+        """Load the network, pad the image, put both on the device, and execute once.
 
+        Where the memory does not suffice, the networks of other modalities leave, and it is tried
+        once more.
+        """
+        try:
+            return self._load(request)
+        except DeviceMemoryError as error:
+            log.warning("%s Tried once more without the networks of other modalities.", error)
+        self.drop_networks()
+        return self._load(request)
+
+    def _load(self, request: LoadRequest) -> LoadedModality:
+        from nic_energy.measure.loading import Networks, put_on_device, resident_budget_bytes
+
+        device = self._torch_device()
         if self.networks is None:
-            self.networks = Networks(self._budget_bytes)
-        here = replace(request, settings={**request.settings, "device": self._torch_device()})
-        load, image, run, original = put_on_device(**vars(here), networks=self.networks)
-        multiple = request.network.pad_multiple
-        return LoadedModality(load, image, run, lambda: quality_of(load, original, multiple))
+            self.networks = Networks(resident_budget_bytes(device, self._budget_bytes))
+        return put_on_device(request, device, self.networks)
+
+    def drop_networks(self) -> None:
+        """Give the memory of all networks back."""
+        from nic_energy.measure.loading import free_memory
+
+        self.networks = None
+        free_memory(self._torch_device())
 
     def burn(self) -> Load:
         """FP32 matrix products on the device."""

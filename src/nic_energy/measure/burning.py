@@ -1,11 +1,9 @@
 """A load for its own sake: FP32 matrix products, without a network, weights or an image."""
 
-import contextlib
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nic_energy.errors import MeasurementError
+from nic_energy.codecs.execution import failing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,6 +13,7 @@ MOST_S = 0.005
 """A product takes at most this long, so that a stretch of load ends when it should."""
 
 TRIALS = 5
+NAME = "sensor passport: matrix products"
 
 
 class Burn:
@@ -27,30 +26,30 @@ class Burn:
         device: a PyTorch device.
 
     Raises:
-        MeasurementError: the device has no memory for the matrices, or failed.
+        NicEnergyError: see `failing`.
     """
 
     def __init__(self, device: str) -> None:
         import torch
 
         self._device = torch.device(device)
-        with _named(device):
+        with failing(NAME, device):
             self._take(SIDES[0])
         for side in SIDES[1:]:
             if self._time_one() * 8 > MOST_S:
                 break
-            with _named(device):
+            with failing(NAME, device):
                 self._take(side)
 
     def run(self, executions: int) -> tuple[float, float]:
         """Multiply back to back between two device synchronisations; marks in monotonic s.
 
         Raises:
-            MeasurementError: the device failed.
+            NicEnergyError: see `failing`.
         """
         import torch
 
-        with _named(self._device), torch.inference_mode():
+        with failing(NAME, self._device), torch.inference_mode():
             self._synchronise()
             start = time.monotonic()
             for _ in range(executions):
@@ -80,16 +79,3 @@ class Burn:
             import torch
 
             torch.cuda.synchronize(self._device)
-
-
-@contextlib.contextmanager
-def _named(device: Any) -> Iterator[None]:
-    """Say what failed where."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        first = str(error).partition("\n")[0] or type(error).__name__
-        raise MeasurementError(
-            f"sensor passport: matrix products failed on {device} ({first}). Free it of other "
-            "processes; see dmesg for Xid errors."
-        ) from error

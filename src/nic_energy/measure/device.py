@@ -1,7 +1,7 @@
 """What a device is to the measuring code: a clock, a sampler, and networks loaded on it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,13 +31,15 @@ class LoadRequest:
 class LoadedModality:
     """A network with its input on the device.
 
-    `run` are the run settings as read back; `quality` gives (bpp, psnr_db) from one execution.
+    `run` are the run settings as read back; `bpp` and `psnr_db` those of one execution, None for
+    what the network does not give.
     """
 
     load: Load
     image: ImageInfo
     run: dict[str, Any]
-    quality: Callable[[], tuple[float | None, float | None]]
+    bpp: float | None = None
+    psnr_db: float | None = None
 
 
 class RunningSampler(Protocol):
@@ -85,7 +87,7 @@ class Backend(Protocol):
         ...
 
     def load(self, request: LoadRequest) -> LoadedModality:
-        """Load a network and an image onto the device."""
+        """Load a network and an image onto the device, and execute once."""
         ...
 
     def burn(self) -> Load:

@@ -21,7 +21,7 @@ from nic_energy.errors import (
 from nic_energy.files import digest_of, sha256
 from nic_energy.interrupts import allowed, held
 from nic_energy.measure import reference
-from nic_energy.measure.device import Backend, LoadRequest, stopped
+from nic_energy.measure.device import Backend, LoadedModality, LoadRequest, stopped
 from nic_energy.measure.environment import package_versions, session_of
 from nic_energy.measure.neighbours import Beside, Machine, measuring
 from nic_energy.measure.passport import known_sensor
@@ -40,7 +40,6 @@ from nic_energy.session import utc_now
 from nic_energy.statistics.stopping import StoppingRule
 from nic_energy.store import Identity, RawStore, modality_key
 from nic_energy.traces import (
-    ImageInfo,
     Interval,
     MeterInfo,
     Modality,
@@ -279,12 +278,11 @@ class _Attempt:
                 request.weights_dir,
             )
         )
-        bpp, psnr_db = loaded.quality()
         sampler = backend.sampler()
         found = sampler.start()
         try:
             meter = self.sensor.meter(found)
-            self._identify(meter, loaded.image, loaded.run, bpp, psnr_db)
+            self._identify(meter, loaded)
             hz = float(settings["protocol"]["sampling_hz"])
             self.bench = Bench(backend.clock, sampler, loaded.load, meter, hz)
             self._protocol(self.bench, report)
@@ -294,14 +292,7 @@ class _Attempt:
         finally:
             self.meta = replace(self.meta, sampler=stopped(sampler))
 
-    def _identify(
-        self,
-        meter: MeterInfo,
-        image: ImageInfo,
-        run: Mapping[str, Any],
-        bpp: float | None,
-        psnr_db: float | None,
-    ) -> None:
+    def _identify(self, meter: MeterInfo, loaded: LoadedModality) -> None:
         request = self.request
         reference.require_same_device(request.idle, self.idle, meter)
         self.meta = replace(
@@ -315,11 +306,11 @@ class _Attempt:
                 request.network.network,
                 request.quality,
                 request.network.level(request.quality),
-                image,
+                loaded.image,
             ),
-            run={**self.meta.run, **run},
-            bpp=bpp,
-            psnr_db=psnr_db,
+            run={**self.meta.run, **loaded.run},
+            bpp=loaded.bpp,
+            psnr_db=loaded.psnr_db,
         )
 
     def _protocol(self, bench: Bench, report: Callable[[Progress], None]) -> None:

@@ -1,8 +1,9 @@
 """The worker: measures one modality after another for clients on a Unix socket.
 
 Importing the networks' library, opening the device and starting the sampler are paid once, and
-the device stays hot. It leaves after an idle time, when asked to, and after any error that it
-does not know, since a device in an unknown state measures nothing.
+the device stays hot. It leaves after an idle time, when asked to, when the device or its meter has
+failed, and after any error that it does not know, since a device in an unknown state measures
+nothing.
 """
 
 import logging
@@ -103,7 +104,7 @@ class Worker:
         device_uuid: the GPU that it is for.
         desk: reads the clients' options, and keeps people informed.
         idle_s: it leaves after this long without a request.
-        budget_bytes: memory that networks may keep on the device.
+        budget_bytes: memory that networks may keep on the device; None follows its memory.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class Worker:
         device_uuid: str,
         desk: Desk,
         idle_s: float,
-        budget_bytes: int,
+        budget_bytes: int | None,
     ) -> None:
         self._address, self._device_uuid = address, device_uuid
         self._desk = desk
@@ -139,7 +140,7 @@ class Worker:
             os.replace(partial, self._address.socket)
             log.info("worker %d listens at %s", os.getpid(), self._address.socket)
             try:
-                while not self._broken:
+                while not (self._broken or self._workshop.broken):
                     client, _ = listener.accept()
                     self._serve(client)
             except TimeoutError:
@@ -187,7 +188,7 @@ class Worker:
             text = self._desk.finished(request, outcome, time.monotonic() - began)
             self._desk.after(request, outcome, partial(self._report, connection), self._workshop)
         except NicEnergyError as error:
-            self._workshop.failed()
+            self._workshop.failed(error)
             _tell(connection, _error(error, error.exit_code))
             interrupts.raise_pending()
         except InterruptedMeasurementError as error:

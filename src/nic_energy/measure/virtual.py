@@ -117,7 +117,6 @@ class VirtualBackend:
             VirtualLoad(self.gpu, self.meter, work),
             ImageInfo(request.image, request.image_sha256, width, height, *size),
             {"truth": asdict(work), "idle_true_w": self.gpu.preset.idle_w},
-            lambda: (None, None),
         )
 
     def burn(self) -> Load:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nic_energy.errors import NicEnergyError
+from nic_energy.errors import DEVICE_FAILURES, DeviceMemoryError, NicEnergyError
 from nic_energy.measure.backends import STATE, TorchBackend
 from nic_energy.measure.device import Backend, RunningSampler
 from nic_energy.measure.virtual import VirtualBackend
@@ -73,7 +73,7 @@ class LastingSampler:
 class WarmBackend(TorchBackend):
     """A PyTorch device whose sampler and networks stay."""
 
-    def __init__(self, settings: Mapping[str, Any], budget_bytes: int) -> None:
+    def __init__(self, settings: Mapping[str, Any], budget_bytes: int | None) -> None:
         super().__init__(settings, cold=False, budget_bytes=budget_bytes)
         self._lasting: LastingSampler | None = None
 
@@ -85,8 +85,8 @@ class WarmBackend(TorchBackend):
             self._lasting = LastingSampler(made)
         return self._lasting
 
-    def fail(self) -> None:
-        """After an error: the next modality gets a sampler of its own."""
+    def end_sampler(self) -> None:
+        """The next modality gets a sampler of its own."""
         if self._lasting is not None:
             self._lasting.end()
             self._lasting = None
@@ -96,11 +96,15 @@ class WarmWorkshop(Workshop):
     """What a worker keeps.
 
     Args:
-        budget_bytes: memory that networks may keep on the device.
+        budget_bytes: memory that networks may keep on the device; None follows its memory.
+
+    Attributes:
+        broken: the device failed, and this process cannot measure on it any more.
     """
 
-    def __init__(self, budget_bytes: int) -> None:
+    def __init__(self, budget_bytes: int | None) -> None:
         self._budget_bytes = budget_bytes
+        self.broken = False
         self._backend: WarmBackend | None = None
         self._settled_c: dict[tuple[str, int], float] = {}
         self._resident: set[tuple[str, int]] = set()
@@ -146,11 +150,15 @@ class WarmWorkshop(Workshop):
         """Modalities measured."""
         return self._served
 
-    def failed(self) -> None:
+    def failed(self, error: BaseException) -> None:
         """A modality ended with an error; what may be broken is not used again."""
+        self.broken |= getattr(error, "exit_code", None) in DEVICE_FAILURES
         if self._backend is not None:
-            self._backend.fail()
+            self._backend.end_sampler()
+            if isinstance(error, DeviceMemoryError):
+                self._backend.drop_networks()
 
     def close(self) -> None:
         """End the sampler."""
-        self.failed()
+        if self._backend is not None:
+            self._backend.end_sampler()

@@ -31,6 +31,9 @@ class Workshop:
     def ran(self, network: str, quality: int, settled_c: float | None) -> None:
         """A modality was measured, its windows at that temperature."""
 
+    def failed(self, error: BaseException) -> None:
+        """A modality ended with that error."""
+
     def describe(self) -> dict[str, Any]:
         """What the trace says of the process: whether it is a worker, since when."""
         return {"worker": False}

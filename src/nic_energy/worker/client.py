@@ -2,10 +2,11 @@
 result into place.
 
 The worker keeps every attempt in the raw store; the trace of the contract is linked by the client
-alone, so that nothing appears after whoever asked for it is gone. A worker that dies or hangs
-costs one retry.
+alone, so that nothing appears after whoever asked for it is gone. A worker that dies or hangs, or
+whose device fails, costs one retry.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -19,8 +20,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from nic_energy import interrupts
-from nic_energy.errors import InterruptedMeasurementError, MeterError, NicEnergyError
+from nic_energy.errors import (
+    DEVICE_FAILURES,
+    InterruptedMeasurementError,
+    MeterError,
+    NicEnergyError,
+)
 from nic_energy.files import link_or_copy
+from nic_energy.worker.again import ONCE_MORE, failed_twice, say
 from nic_energy.worker.registry import Address, address_of
 from nic_energy.worker.wire import (
     Message,
@@ -52,8 +59,19 @@ LEAVING_S = 0.1
 takes clients that it will never serve."""
 
 
+LEFT_S = 30.0
+"""A worker whose device failed is waited for: what it holds of the device, the next one needs."""
+
+
 class _LeavingError(Exception):
     """The worker left before it took the request."""
+
+
+class _DeviceFailedError(Exception):
+    """The worker's device or meter failed, and the worker has left."""
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
 
 
 def parsed(arguments: Sequence[str]) -> dict[str, str] | None:
@@ -97,10 +115,15 @@ def _measure(options: dict[str, str]) -> int:
         options.pop("worker"), options.get("digest", ""), _device_uuid(options["idle"]), root
     )
     for number in range(1, TRIES + 1):
+        last = number == TRIES
         try:
             return _served(address, root, options)
+        except _DeviceFailedError as failed:
+            if last:
+                failed_twice(of_campaign=True)
+                return failed.exit_code
+            say(ONCE_MORE)
         except WorkerGoneError as gone:
-            last = number == TRIES
             text = f"the worker went away ({gone}); its log is {address.log}"
             print(f"{text}." if last else f"{text}; trying once more", file=sys.stderr)  # noqa: T201
         except NicEnergyError as error:
@@ -149,8 +172,7 @@ def _ask(address: Address, root: Path, options: dict[str, str]) -> int:
                     return _finish(message, options)
                 elif kind == "error":
                     line.clear()
-                    print(f"nic-energy: {message['text']}", file=sys.stderr)  # noqa: T201
-                    return int(message["exit_code"])
+                    return _failed(message, pid, address)
         except WorkerGoneError as gone:
             line.clear()
             if pid:
@@ -160,6 +182,20 @@ def _ask(address: Address, root: Path, options: dict[str, str]) -> int:
             raise
 
 
+def _failed(message: Message, pid: int, address: Address) -> int:
+    """Say why; the exit code.
+
+    Raises:
+        _DeviceFailedError: the worker leaves for it.
+    """
+    print(f"nic-energy: {message['text']}", file=sys.stderr)  # noqa: T201
+    code = int(message["exit_code"])
+    if code in DEVICE_FAILURES:
+        _see_off(pid, address)
+        raise _DeviceFailedError(code)
+    return code
+
+
 def _finish(message: Message, options: dict[str, str]) -> int:
     with interrupts.held():
         link_or_copy(Path(message["attempt"]), Path(options["output"]))
@@ -167,13 +203,26 @@ def _finish(message: Message, options: dict[str, str]) -> int:
     return 0
 
 
+def _see_off(pid: int, address: Address) -> None:
+    """Wait for a worker that leaves; end one that does not."""
+    end = time.monotonic() + LEFT_S
+    while _is_worker(pid, address) and time.monotonic() < end:
+        time.sleep(0.05)
+    _kill(pid, address)
+
+
 def _kill(pid: int, address: Address) -> None:
     """End a worker that hangs; one that died already is no matter."""
-    try:
-        if address.key.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+    with contextlib.suppress(OSError):
+        if _is_worker(pid, address):
             os.kill(pid, signal.SIGKILL)
+
+
+def _is_worker(pid: int, address: Address) -> bool:
+    try:
+        return address.key.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return
+        return False
 
 
 def _connect(address: Address) -> Connection | None:
