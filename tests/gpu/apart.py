@@ -53,7 +53,10 @@ class Apart:
             assert isinstance(content, Finding)
             return content
         self._killed()
-        raise ApartError(content)
+        message, where = content
+        raised = ApartError(message)
+        raised.add_note(where)
+        raise raised
 
     def end(self) -> None:
         """End the process.
@@ -101,6 +104,6 @@ def _serve(pipe: Connection) -> None:
             try:
                 answer = ("found", function(*arguments))
             except Exception as error:  # raised in the process of pytest
-                text = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-                answer = ("error", text)
+                message = f"{type(error).__name__}: {error}"
+                answer = ("error", (message, traceback.format_exc()))
             pipe.send(answer)

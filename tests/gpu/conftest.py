@@ -95,7 +95,7 @@ def pytest_runtest_makereport(
     assert call.excinfo is not None
     if not isinstance(call.excinfo.value, UnmetError):
         how = "skipped" if result.skipped else "raised"
-        text = f"{call.when}: {how}: {call.excinfo.exconly()}"
+        text = f"{call.when}: {how}: {call.excinfo.typename}: {call.excinfo.value}"
         report.add(Finding(item.name, "the test ends with a finding", {}, (text,)))
     return result
 

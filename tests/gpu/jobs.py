@@ -7,6 +7,7 @@ from functools import partial
 
 from nic_energy.codecs.execution import configure
 from nic_energy.codecs.identity import cuda_index
+from nic_energy.measure.loading import resident_budget_bytes
 from tests.gpu import board, power, running, synchronising
 from tests.gpu.apart import KEPT
 from tests.gpu.findings import Finding
@@ -100,4 +101,5 @@ def peak_memory(gpu: Rig) -> Finding:
         for name, network in running.networks().items()
     }
     memory = running.CudaMemory(device) if gpu.real else running.HostMemory()
-    return running.peak_memory(loads, memory, gpu.largest, gpu.resident_bytes)
+    resident_bytes = resident_budget_bytes(device, gpu.resident_bytes) if gpu.real else 0
+    return running.peak_memory(loads, memory, gpu.largest, resident_bytes)

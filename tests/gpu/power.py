@@ -14,7 +14,7 @@ from nic_energy.doctor.facts import Campaign, Column, Gpu, Readings
 from nic_energy.doctor.judge_gpu import BAD_REASONS
 from nic_energy.doctor.judge_readings import STILL_S, agreement, allowed, readings_checks
 from nic_energy.doctor.readings import array, counter_of, readings_of
-from nic_energy.energy.estimators import COUNTER, STAMPS, counter, prepared, trapezoid
+from nic_energy.energy.estimators import COUNTER, STAMPS, counter, trapezoid
 from nic_energy.errors import NicEnergyError
 from nic_energy.protocol.bench import Bench
 from nic_energy.protocol.repetitions import run_for
@@ -355,10 +355,12 @@ WAVE_LIMIT = 0.02
 
 
 def readings_in_time(samples: Sequence[Sample], field: PowerField) -> tuple[FloatArray, FloatArray]:
-    """(times that the readings stand for, powers)."""
+    """(times that the readings stand for, powers). Readings that repeat the one before stay: where
+    a card holds still, the next change of its power begins at the last of them.
+    """
     time, power = array(samples, "time_s"), array(samples, field.column)
     known = np.isfinite(power)
-    return prepared(time[known], power[known], field)
+    return time[known] - (field.lag_s or 0.0), power[known]
 
 
 def duty(time: FloatArray, power: FloatArray, first_s: float, last_s: float) -> float:

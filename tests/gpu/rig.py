@@ -25,7 +25,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "same_device": {"seconds": 2.5},
     "fresh_readings": {"cycles": 2},
     "counter_against_integral": {"seconds": 4.0},
-    "known_wave": {"seconds": 2.5, "cycles": 2},
+    "known_wave": {"cycles": 2},
     "equal_outputs": {"runs": 2},
     "marks_against_events": {"windows": 3, "seconds": 0.2},
     "host_synchronisations": {"rounds": 3, "seconds": 0.1},
@@ -58,7 +58,8 @@ class Rig:
     `exclusive` says that one process at a time may hold a CUDA context on it, `quick` that images
     are small and stretches of load short. Networks run on `image` at the quality level of index
     `quality`, on the `smallest` and on the `largest` image. `resident_bytes` is the memory that
-    the worker of a campaign may keep networks in. `arguments` are those of the tests, by finding,
+    the worker of a campaign may keep networks in, as configured (None follows the card's memory).
+    `arguments` are those of the tests, by finding,
     where they are not the default.
     """
 
@@ -73,7 +74,7 @@ class Rig:
     smallest: tuple[int, int]
     largest: tuple[int, int]
     quality: int
-    resident_bytes: int
+    resident_bytes: int | None
     arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -111,6 +112,7 @@ def rig(device: str, folder: Path, quick: bool = False) -> Rig:
     settings = config.settings()
     uuid = _uuid(device) if real else str(open_backend(settings, folder).device_uuid())
     small = quick or not real
+    memory_mb = config.document["worker"]["memory_mb"]
     sizes = image_sizes()
     return Rig(
         device=device,
@@ -124,7 +126,7 @@ def rig(device: str, folder: Path, quick: bool = False) -> Rig:
         smallest=(64, 64) if small else sizes[0],
         largest=(192, 128) if small else sizes[-1],
         quality=0 if small else -1,
-        resident_bytes=int(config.document["worker"]["memory_mb"]) << 20 if real else 0,
+        resident_bytes=None if memory_mb == "auto" else int(memory_mb) << 20,
         arguments=QUICK if small else {},
     )
 

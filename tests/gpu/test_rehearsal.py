@@ -141,6 +141,22 @@ def test_a_reading_that_holds_still_at_rest_is_fresh_if_it_follows_the_load(
     assert min(finding.numbers[f"{column} still for s"] for column in POWER) > 3
 
 
+def test_a_reading_that_holds_still_at_rest_does_not_bar_the_counter(tmp_path: Path) -> None:
+    class StillAtRest(Still):
+        def collect(self) -> list[Sample]:
+            return [
+                {**s, **{c: coarse(float(s[c] or 0)) for c in POWER}} for s in self.source.collect()
+            ]
+
+    def coarse(watts: float) -> float:
+        return round(2 * watts) / 2 if watts < 60 else watts
+
+    with station(tmp_path, gpu="turing").bench() as loaded:
+        loaded.bench.source = StillAtRest(loaded)
+        findings = [power.known_wave(loaded), power.counter_against_integral(loaded)]
+    assert all(finding.passed and not finding.bars for finding in findings), findings
+
+
 def test_a_reading_that_holds_still_as_long_as_its_stamp_and_the_counter_is_not_fresh(
     tmp_path: Path,
 ) -> None:

@@ -114,7 +114,7 @@ lock.device_lock = held
     assert report["passed"] is False
     assert len(report["missing"]) == 13
     problems = [each["problems"] for each in report["findings"][1:]]
-    wanted = "setup: raised: nic_energy.errors.DeviceError: another measurement has held it"
+    wanted = "setup: raised: DeviceError: another measurement has held it"
     assert problems == 13 * [[wanted]]
 
 
