@@ -21,7 +21,7 @@ def small(device: str = "cpu") -> NetworkLoad:
 def test_a_load_is_padded_as_the_campaigns_are() -> None:
     assert tuple(small().images.shape) == (1, 3, 128, 128)
     assert running.image_sizes()[0] == (751, 500)
-    assert running.image_sizes()[-1] == (1366, 2048)
+    assert running.image_sizes()[-1] == (2048, 1366)
 
 
 @pytest.mark.parametrize("other", [burning, burning_here])
