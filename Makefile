@@ -70,10 +70,10 @@ tables: setup
 test: $(VENV)/.ready-dev
 	pytest --numprocesses 2 --dist loadscope --cov --cov-report= --cov-report=term:skip-covered --cov-fail-under=85
 
-# DEVICE=virtual rehearses it on a virtual GPU.
+# DEVICE=virtual rehearses it on a virtual GPU; QUICK=1 takes small images and short loads.
 DEVICE ?= cuda:0
 gpu-test: $(VENV)/.ready-dev
-	pytest tests/gpu/test_real_gpu.py --require-gpu --gpu-device $(DEVICE)
+	pytest tests/gpu/test_real_gpu.py --require-gpu --gpu-device $(DEVICE) $(if $(QUICK),--gpu-quick)
 
 check: $(VENV)/.ready-dev format lint types test audit
 

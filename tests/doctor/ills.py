@@ -393,6 +393,14 @@ ILLS: tuple[Ill, ...] = (
         ("counter_percent 80",),
     ),
     Ill(
+        "counter and power disagree, and the estimator is the counter",
+        "counter_agreement",
+        "failure",
+        r"-20.\d %.*the configuration's estimator is the counter.*estimator: trapezoid",
+        ("counter_percent 80",),
+        config={"estimator": "counter"},
+    ),
+    Ill(
         "slow calls",
         "read_time",
         "warning",

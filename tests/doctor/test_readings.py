@@ -1,5 +1,6 @@
 """Readings summed up, on series whose truth is known."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,19 @@ def test_a_counter_that_counts_wrong_is_told_by_how_much(gain: float) -> None:
 def statuses(readings: Readings) -> dict[str, str]:
     checks = readings_checks(readings, CAMPAIGN, Gpu(0, "GPU-x", "X", most_power_limit_w=300))
     return {check.name: check.status for check in checks}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "calibrated", "status"),
+    [("trapezoid", False, "warning"), ("counter", False, "failure"), ("counter", True, "warning")],
+)
+def test_a_counter_that_counts_wrong_must_not_be_the_estimator_unless_it_is_calibrated(
+    estimator: str, calibrated: bool, status: str
+) -> None:
+    campaign = replace(CAMPAIGN, estimator=estimator, counter_calibrated=calibrated)
+    readings = readings_of(series(gain=0.8), FIELDS, "auto")
+    checks = readings_checks(readings, campaign, Gpu(0, "GPU-x", "X", most_power_limit_w=300))
+    assert {c.name: c.status for c in checks}["counter_agreement"] == status
 
 
 def test_a_counter_that_falls_back() -> None:

@@ -4,20 +4,22 @@ They run in a session of their own (`make gpu-test`): the other tests put a fake
 the place of NVIDIA's.
 """
 
-import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from nic_energy.codecs.execution import CUBLAS_WORKSPACE
 from nic_energy.errors import DeviceError
 from nic_energy.measure.lock import device_lock
-from tests.gpu.findings import Report
-from tests.gpu.rig import RESULTS, Rig, rig
-from tests.gpu.station import Loaded
+from nic_energy.worker.registry import clear_device
+from tests.gpu.apart import Apart
+from tests.gpu.findings import Finding, Report, UnmetError
+from tests.gpu.rig import RESULTS, VIRTUAL, Rig, expected, rig
 
 NOT_ASKED = "needs a GPU and a session of its own: make gpu-test"
+
+WAIT_S = 60.0
+"""A campaign that measures on the GPU for longer ends the test, which says so."""
 
 RIG = pytest.StashKey[Rig]()
 REPORT = pytest.StashKey[Report]()
@@ -31,7 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--gpu-device",
         default="cuda:0",
-        help="The GPU to test, as PyTorch counts; `virtual` rehearses on a virtual one.",
+        help="The GPU to test, as the config key `device` names it; `virtual` rehearses the tests.",
+    )
+    group.addoption(
+        "--gpu-quick",
+        action="store_true",
+        help="Small images and short stretches of load: do the tests work at all?",
     )
     group.addoption("--gpu-results", default=str(RESULTS), help="Folder of the report.")
 
@@ -46,16 +53,23 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     if not required(config):
         return
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = CUBLAS_WORKSPACE  # before CUDA starts
-    device = str(config.getoption("--gpu-device"))
+    device, quick = str(config.getoption("--gpu-device")), bool(config.getoption("--gpu-quick"))
+    folder = Path(str(config.getoption("--gpu-results"))).absolute()
+    source = "simulated" if device == VIRTUAL else "measured"
+    report = Report(folder / "report.json", source, {"device": device, "uuid": None}, expected())
+    config.stash[REPORT] = report
     try:
-        found = rig(device, Path(str(config.getoption("--gpu-results"))).absolute())
+        found = rig(device, folder, quick)
     except DeviceError as error:
+        report.add(Finding("device", "the GPU is found", {}, (str(error),)))
         pytest.exit(f"no GPU test ran. {error}", returncode=DeviceError.exit_code)
     config.stash[RIG] = found
-    config.stash[REPORT] = Report(
-        found.folder / "report.json", found.source, {"device": device, "uuid": found.uuid}
-    )
+    report.device = {
+        "device": device,
+        "uuid": found.uuid,
+        "exclusive_process": found.exclusive,
+        "quick": found.quick,
+    }
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -67,18 +81,48 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=NOT_ASKED))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: "pytest.CallInfo[None]"
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A finding of every test that ended in another way than with a finding: it raised, its set-up
+    or tear-down did, or it was skipped.
+    """
+    result = yield
+    report = item.config.stash.get(REPORT, None)
+    if report is None or result.passed:
+        return result
+    assert call.excinfo is not None
+    if not isinstance(call.excinfo.value, UnmetError):
+        how = "skipped" if result.skipped else "raised"
+        text = f"{call.when}: {how}: {call.excinfo.typename}: {call.excinfo.value}"
+        report.add(Finding(item.name, "the test ends with a finding", {}, (text,)))
+    return result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Say in the report how the session ended, which is no success where tests are missing."""
+    report = session.config.stash.get(REPORT, None)
+    if report is None:
+        return
+    report.finish(pytest.ExitCode(exitstatus).name.lower())
+    if exitstatus == pytest.ExitCode.OK and not report.passed:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Show what was found, whatever came out of it."""
     report = config.stash.get(REPORT, None)
-    if report is None or not report.findings:
+    if report is None:
         return
     device = f"{report.device['device']} ({report.device['uuid']})"
     terminalreporter.section(f"{report.source} on {device}")
     for line in report.lines():
         terminalreporter.line(line)
-    terminalreporter.line(f"Report: {report.path}")
+    terminalreporter.line(f"Report: {report.path}, passed: {str(report.passed).lower()}")
 
 
 @pytest.fixture(scope="session")
@@ -93,15 +137,15 @@ def report(request: pytest.FixtureRequest) -> Report:
     return request.config.stash[REPORT]
 
 
-@pytest.fixture
-def alone(gpu: Rig) -> Iterator[None]:
-    """The lock of the GPU: no campaign runs beside a test."""
-    with device_lock(gpu.uuid, timeout_s=60):
-        yield
-
-
 @pytest.fixture(scope="class")
-def loaded(gpu: Rig) -> Iterator[Loaded]:
-    """The load of the sensor's passport beside the campaign's sampler."""
-    with gpu.station.bench() as bench:
-        yield bench
+def apart(gpu: Rig) -> Iterator[Apart]:
+    """A process for the tests of a class, with the GPU to itself: the workers of earlier campaigns
+    have left, and no campaign begins.
+    """
+    clear_device(gpu.uuid, timeout_s=WAIT_S)
+    with device_lock(gpu.uuid, WAIT_S):
+        process = Apart()
+        try:
+            yield process
+        finally:
+            process.end()

@@ -3,6 +3,8 @@
 import contextlib
 import csv
 import hashlib
+import os
+import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
@@ -31,12 +33,12 @@ def networks() -> Mapping[str, Network]:
     return read_networks(project_root() / "config" / "networks.tsv")
 
 
-def largest_image() -> tuple[int, int]:
-    """(width, height) of the largest of the 60 images of the paper's set."""
+def image_sizes() -> list[tuple[int, int]]:
+    """(width, height) of the 60 images of the paper's set, from the smallest to the largest."""
     path = project_root() / "resources" / "image_sizes_60.csv"
     with path.open(encoding="utf-8") as handle:
         sizes = [(int(row["width"]), int(row["height"])) for row in csv.DictReader(handle)]
-    return max(sizes, key=lambda size: size[0] * size[1])
+    return sorted(sizes, key=lambda size: size[0] * size[1])
 
 
 def load_of(network: Network, quality: int, width: int, height: int, device: str) -> NetworkLoad:
@@ -74,19 +76,24 @@ def equal_outputs(
     load: Callable[[], NetworkLoad],
     other_load: Callable[[], contextlib.AbstractContextManager[None]],
     runs: int = 3,
+    beside: str = "another process",
 ) -> Finding:
-    """Outputs are equal to the last bit: run after run, loaded anew, and beside another load."""
+    """Outputs are equal to the last bit: run after run, loaded anew, and beside another load.
+
+    Args:
+        beside: where the other load runs, in words.
+    """
     first = load()
     digests = {
         "run after run": [digest(first.once()) for _ in range(runs)],
         "loaded anew": [digest(load().once())],
     }
     with other_load():
-        digests["beside another load"] = [digest(first.once()) for _ in range(runs)]
+        digests[f"beside {beside}"] = [digest(first.once()) for _ in range(runs)]
     return Finding(
         f"equal_outputs, {name}",
         "in deterministic mode the outputs are equal to the last bit, alone and beside another "
-        "process on the device",
+        "load on the device",
         {kind: " ".join(sorted(set(found))) for kind, found in digests.items()},
         unequal(digests),
     )
@@ -198,7 +205,11 @@ class DeviceMemory(Protocol):
         ...
 
     def available_bytes(self) -> int:
-        """What this process could take."""
+        """What this process could take, its context being there."""
+        ...
+
+    def total_bytes(self) -> int:
+        """All of it."""
         ...
 
 
@@ -228,13 +239,47 @@ class CudaMemory:
         free, _total = torch.cuda.mem_get_info(self.device)
         return int(free) + int(torch.cuda.memory_reserved(self.device))
 
+    def total_bytes(self) -> int:
+        """The memory of the card."""
+        import torch
+
+        return int(torch.cuda.mem_get_info(self.device)[1])
+
+
+class HostMemory:
+    """The main memory, for networks that run on the processor; the peak is that of the process."""
+
+    def reset(self) -> None:
+        """Its peak cannot be forgotten."""
+
+    def peak_bytes(self) -> int:
+        """The most that was resident."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def available_bytes(self) -> int:
+        """All of it."""
+        return self.total_bytes()
+
+    def total_bytes(self) -> int:
+        """All of it."""
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
 
 def peak_memory(
-    loads: Mapping[str, Callable[[], NetworkLoad]], memory: DeviceMemory, image: tuple[int, int]
+    loads: Mapping[str, Callable[[], NetworkLoad]],
+    memory: DeviceMemory,
+    image: tuple[int, int],
+    resident_bytes: int,
 ) -> Finding:
-    """The memory that each network takes at most on the largest image."""
+    """The memory that each network takes at most on the largest image, beside what a campaign
+    keeps on the device: its context, and the networks that its worker keeps for later.
+
+    Args:
+        resident_bytes: the worker's budget for networks. The peak holds the network in use, which
+            is of the budget too: what is needed is overestimated by that one network.
+    """
     memory.reset()
-    available = memory.available_bytes()
+    total, available = memory.total_bytes(), memory.available_bytes()
     peaks: dict[str, int] = {}
     for name, make in loads.items():
         memory.reset()
@@ -243,19 +288,33 @@ def peak_memory(
         peaks[name] = memory.peak_bytes()
         del load
     largest = max(peaks, key=lambda name: peaks[name])
-    margin = 1 - peaks[largest] / available
+    needed = peaks[largest] + resident_bytes
+    margin = 1 - needed / available
     problems = (
-        (f"{largest} leaves {100 * margin:.1f} % of the memory, less than {100 * MARGIN:.0f} %",)
+        (
+            f"{largest} takes {_mib(peaks[largest])} and the worker keeps networks of up to "
+            f"{_mib(resident_bytes)}, which leaves {100 * margin:.1f} % of the {_mib(available)} "
+            f"that are free beside the context, less than {100 * MARGIN:.0f} %. Set worker."
+            "memory_mb lower, or measure smaller images (images.max_side)",
+        )
         if margin < MARGIN
         else ()
     )
     return Finding(
         "peak_memory",
-        f"every network fits on an image of {image[0]}x{image[1]}, with memory to spare",
+        f"every network fits on an image of {image[0]}x{image[1]} beside the networks that the "
+        "worker keeps, with memory to spare",
         {
+            "memory of the device (MiB)": total / 2**20,
+            "context and other processes (MiB)": (total - available) / 2**20,
             "available (MiB)": available / 2**20,
+            "resident budget (MiB)": resident_bytes / 2**20,
             **{f"{name} (MiB)": peak / 2**20 for name, peak in peaks.items()},
             "margin (%)": 100 * margin,
         },
         problems,
     )
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"

@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from nic_energy.config import project_root
 from nic_energy.config.settings import resolved
 from nic_energy.measure.backends import open_backend
+from nic_energy.measure.burning import Burn
 from nic_energy.protocol.bench import Bench
 from nic_energy.protocol.repetitions import time_execution
 
@@ -86,3 +88,45 @@ def burning(device: str) -> Iterator[None]:
         process.stdin.close()
         process.wait(60)
         process.stdout.close()
+
+
+@contextlib.contextmanager
+def burning_here(device: str) -> Iterator[None]:
+    """The same load in this process, on a stream of its own: where one process at a time may have
+    a context on the device.
+    """
+    begun, ended = threading.Event(), threading.Event()
+    errors: list[Exception] = []
+
+    def burn() -> None:
+        try:
+            with _stream(device):
+                load = Burn(device)
+                while not ended.is_set():
+                    load.run(10)
+                    begun.set()
+        except Exception as error:  # raised in the thread that waits
+            errors.append(error)
+        finally:
+            begun.set()
+
+    thread = threading.Thread(target=burn, daemon=True)
+    thread.start()
+    begun.wait()
+    try:
+        if not errors:
+            yield
+    finally:
+        ended.set()
+        thread.join()
+    if errors:
+        raise RuntimeError(f"the other load failed on {device}: {errors[0]}") from errors[0]
+
+
+def _stream(device: str) -> contextlib.AbstractContextManager[Any]:
+    """A stream of its own, on a device that has streams."""
+    import torch
+
+    if torch.device(device).type != "cuda":
+        return contextlib.nullcontext()
+    return torch.cuda.stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]

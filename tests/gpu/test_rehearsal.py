@@ -1,34 +1,27 @@
 """The tests of the real GPU, rehearsed: on sound stand-ins they pass, on ill ones they fail.
 
-Meter and load are those of virtual GPUs, networks run on the processor.
+Meter and load are those of virtual GPUs; test_rehearsal_networks.py rehearses the networks.
 """
 
-import contextlib
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from nic_energy.codecs.execution import NetworkLoad, configure
 from nic_energy.config import project_root, resolve
 from nic_energy.config.merge import overlay, read_merged
+from nic_energy.errors import MeterError
 from nic_energy.meters.virtual import read_preset
-from nic_energy.protocol.bench import Load
 from nic_energy.traces import Interval, Sample
 from tests.fake_nvml import FakeNvml
-from tests.gpu import end_to_end, power, running
-from tests.gpu.conftest import NOT_ASKED
-from tests.gpu.findings import Finding, Report
-from tests.gpu.station import Loaded, Station, burning
-from tests.gpu.test_real_gpu import all_gpus, other_gpus
+from tests.gpu import board, end_to_end, power
+from tests.gpu.board import Neighbour
+from tests.gpu.findings import Finding
+from tests.gpu.power import COUNTER_SETTING
+from tests.gpu.station import Loaded, Station
 
 PRESETS = ("turing", "turing_20ms", "a100", "ampere", "ada", "hopper")
 CONFIGS = [project_root() / "config" / f"{name}.yaml" for name in ("config", "simulation")]
@@ -57,15 +50,15 @@ def test_sound_gpus_pass(test: Callable[[Loaded], Finding], preset: str, tmp_pat
     with station(tmp_path, gpu=preset).bench() as loaded:
         finding = test(loaded)
     assert finding.passed, finding
+    assert not finding.warnings, finding
+    assert not finding.bars, finding
 
 
 ILL_SENSORS = [
     (power.same_device, "freeze", 0, "raised the power by 0.0 W"),
-    (power.fresh_readings, "freeze", 0, "took 1 values only"),
+    (power.fresh_readings, "freeze", 0, "followed 0 of 7 switches of the load"),
     (power.fresh_readings, "dropout", 0, "no reading at all"),
-    (power.counter_against_integral, "spike", 30, "load: the counter says 0.8"),
-    (power.counter_against_integral, "dropout", 0, "ticked too seldom"),
-    (power.known_wave, "spike", 30, "J by counter"),
+    (power.counter_against_integral, "dropout", 0, "load: no reading of power_instant_w"),
     (power.known_wave, "freeze", 0, "of the time, seen 0.0 %"),
 ]
 
@@ -81,11 +74,108 @@ def test_ill_sensors_fail(
     assert any(problem in each for each in finding.problems), finding
 
 
-def test_a_gpu_that_is_slowed_down_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("test", "figure"),
+    [
+        (power.counter_against_integral, "load: the counter says 0.8"),
+        (power.known_wave, "load: 2"),
+    ],
+)
+def test_a_counter_that_power_contradicts_is_barred_and_the_card_passes(
+    test: Callable[[Loaded], Finding], figure: str, tmp_path: Path
+) -> None:
+    fault = {"kind": "spike", "at_s": 0.0, "value": 30}
+    with station(tmp_path, gpu="ampere", faults=[fault]).bench() as loaded:
+        finding = test(loaded)
+    assert finding.passed, finding
+    assert figure in finding.bars[COUNTER_SETTING]
+
+
+@pytest.mark.parametrize("test", [power.counter_against_integral, power.known_wave])
+def test_a_card_without_a_counter_passes_and_bars_it(
+    test: Callable[[Loaded], Finding], tmp_path: Path
+) -> None:
+    with station(tmp_path, gpu="turing").bench() as loaded:
+        loaded.bench.meter = replace(loaded.bench.meter, counter=False)
+        finding = test(loaded)
+    assert finding.passed, finding
+    assert finding.bars == {COUNTER_SETTING: "the GPU has no energy counter"}
+
+
+def test_a_card_at_its_thermal_limit_passes_with_a_warning(tmp_path: Path) -> None:
     fault = {"kind": "throttle", "at_s": 0.0, "value": 0.2}
     with station(tmp_path, gpu="ampere", faults=[fault]).bench() as loaded:
         finding = power.fresh_readings(loaded)
-    assert any("hardware thermal slowdown" in each for each in finding.problems), finding
+    assert finding.passed, finding
+    assert "slowed itself down meanwhile (hardware thermal slowdown" in finding.warnings[0]
+
+
+class Still:
+    """A sampler whose power holds still between the switches of the load, as that of a steady card
+    with a coarse sensor does.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.source = loaded.bench.source
+
+    def collect(self) -> list[Sample]:
+        return [
+            {**sample, **{c: 120.0 * round(float(sample[c] or 0) / 120) + 20 for c in POWER}}
+            for sample in self.source.collect()
+        ]
+
+    def latest(self) -> Sample | None:
+        return self.source.latest()
+
+
+POWER = ("power_instant_w", "power_legacy_w")
+
+
+def test_a_reading_that_holds_still_at_rest_is_fresh_if_it_follows_the_load(
+    tmp_path: Path,
+) -> None:
+    with station(tmp_path, gpu="turing").bench() as loaded:
+        loaded.bench.source = Still(loaded)
+        finding = power.fresh_readings(loaded, seconds=4.0)
+    assert finding.passed, finding
+    assert min(finding.numbers[f"{column} still for s"] for column in POWER) > 3
+
+
+def test_a_reading_that_holds_still_at_rest_does_not_bar_the_counter(tmp_path: Path) -> None:
+    class StillAtRest(Still):
+        def collect(self) -> list[Sample]:
+            return [
+                {**s, **{c: coarse(float(s[c] or 0)) for c in POWER}} for s in self.source.collect()
+            ]
+
+    def coarse(watts: float) -> float:
+        return round(2 * watts) / 2 if watts < 60 else watts
+
+    with station(tmp_path, gpu="turing").bench() as loaded:
+        loaded.bench.source = StillAtRest(loaded)
+        findings = [power.known_wave(loaded), power.counter_against_integral(loaded)]
+    assert all(finding.passed and not finding.bars for finding in findings), findings
+
+
+def test_a_reading_that_holds_still_as_long_as_its_stamp_and_the_counter_is_not_fresh(
+    tmp_path: Path,
+) -> None:
+    class Stopping(Still):
+        """What moves at all stops for a time of load and rest."""
+
+        def collect(self) -> list[Sample]:
+            samples: list[Sample] = []
+            for sample in super().collect():
+                self.begun = getattr(self, "begun", sample["time_s"])
+                since = float(sample["time_s"] or 0) - float(self.begun or 0)
+                stopped = dict.fromkeys(("power_instant_time_us", "energy_counter_j"), since // 4)
+                samples.append({**sample, **stopped})
+            return samples
+
+    with station(tmp_path, gpu="turing").bench() as loaded:
+        loaded.bench.source = Stopping(loaded)
+        finding = power.fresh_readings(loaded, seconds=4.0)
+    assert any("no new value for 4." in each for each in finding.problems), finding
 
 
 def test_a_meter_on_another_device_fails(fake_nvml: FakeNvml, tmp_path: Path) -> None:
@@ -112,10 +202,31 @@ def test_a_load_that_runs_on_another_gpu_too_fails(tmp_path: Path) -> None:
                 for s in loaded.bench.history
             ]
 
+    def neighbour(share: float) -> Neighbour:
+        return Neighbour(f"echo {share}", Echo(share), "power_instant_w")  # type: ignore[arg-type]
+
     with station(tmp_path, gpu="ampere").bench() as loaded:
-        finding = power.same_device(loaded, [Echo(1.0), Echo(0.1)])  # type: ignore[list-item]
+        finding = power.same_device(loaded, [neighbour(1.0), neighbour(0.1)])
     assert len(finding.problems) == 1
-    assert "raised another GPU's power too" in finding.problems[0]
+    assert "raised the power of echo 1.0 too" in finding.problems[0]
+
+
+def test_neighbours_that_cannot_be_read_are_named_and_harm_nothing(tmp_path: Path) -> None:
+    class Failing:
+        def collect(self) -> list[Sample]:
+            raise MeterError("meter nvml: it is gone.")
+
+    others = [
+        Neighbour("display", reason="offers no power reading"),
+        Neighbour("failing", Failing(), "power_instant_w"),  # type: ignore[arg-type]
+    ]
+    with station(tmp_path, gpu="ampere").bench() as loaded:
+        finding = power.same_device(loaded, others)
+    assert finding.passed, finding
+    assert finding.numbers["other_gpus_not_read"] == {
+        "display": "offers no power reading",
+        "failing": "meter nvml: it is gone.",
+    }
 
 
 def test_the_duty_of_a_wave() -> None:
@@ -125,93 +236,14 @@ def test_the_duty_of_a_wave() -> None:
     assert power.settled(Interval("load", 1.0, 5.0)) == Interval("load", 2.6, 5.0)
 
 
-def small(device: str = "cpu") -> NetworkLoad:
-    return running.load_of(running.networks()["mbt2018-mean"], 1, 100, 70, device)
-
-
-def test_a_load_is_padded_as_the_campaigns_are() -> None:
-    assert tuple(small().images.shape) == (1, 3, 128, 128)
-    assert running.largest_image() == (1366, 2048)
-
-
-def test_deterministic_outputs_pass_beside_another_load() -> None:
-    configure(True, "fp32", "cpu")
-    finding = running.equal_outputs("mbt2018-mean", small, partial(burning, "cpu"), runs=2)
-    assert finding.passed, finding
-    assert len(set(finding.numbers.values())) == 1
-
-
-def test_outputs_that_differ_fail() -> None:
-    class Noisy(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-            return {"x_hat": x + torch.rand(1)}
-
-    def make() -> NetworkLoad:
-        return NetworkLoad(Noisy(), torch.ones(1, 3, 4, 4), "noisy")
-
-    finding = running.equal_outputs("noisy", make, contextlib.nullcontext, runs=4)
-    assert len(finding.problems) == 3
-    assert "beside another load: 4 of 4 outputs differ" in finding.problems[2]
-
-
-def test_digests_see_every_bit_and_the_place_of_it() -> None:
-    one = torch.tensor([1.0, 2.0])
-    close = torch.tensor([1.0, 2.0000002])
-    assert running.digest({"a": one}) == running.digest({"a": one.clone()})
-    assert (
-        len({running.digest(each) for each in ({"a": one}, {"a": close}, {"b": one}, [one])}) == 4
-    )
-
-
-class Liar:
-    """A load whose marks say that it ended earlier than it did."""
-
-    def __init__(self, load: Load) -> None:
-        self.load = load
-
-    def run(self, executions: int) -> tuple[float, float]:
-        start, end = self.load.run(executions)
-        return start, end - 0.02
-
-
-def test_marks_of_a_window() -> None:
-    configure(True, "fp32", "cpu")
-    load, events = small(), running.HostEvents()
-    finding = running.marks_against_events(load, events, windows=2, seconds=0.1)
-    assert finding.passed, finding
-    finding = running.marks_against_events(Liar(load), events, windows=2, seconds=0.1)
-    assert "20." in finding.problems[0], finding
-
-
-class Memory:
-    """Memory of which the n-th network takes n shares."""
-
-    def __init__(self, peaks: list[int], available: int) -> None:
-        self.peaks, self.available = iter(peaks), available
-
-    def reset(self) -> None:
-        pass
-
-    def peak_bytes(self) -> int:
-        return next(self.peaks)
-
-    def available_bytes(self) -> int:
-        return self.available
-
-
-@pytest.mark.parametrize(("available", "margin"), [(1000, 40.0), (610, 1.64)])
-def test_memory(available: int, margin: float) -> None:
-    loads = {"a": small, "b": small}
-    finding = running.peak_memory(loads, Memory([600, 300], available), (100, 70))
-    assert finding.numbers["margin (%)"] == pytest.approx(margin, abs=0.01)
-    assert finding.passed is (margin > 5)
-    assert finding.passed or "a leaves 1.6 %" in finding.problems[0]
+VIRTUAL = {"device": "virtual", "meter": "virtual"}
+"""With a seed it is a virtual GPU that no other test waits for."""
 
 
 @pytest.fixture(scope="module")
 def virtual_modality(tmp_path_factory: pytest.TempPathFactory) -> Iterator[end_to_end.Measured]:
     folder = tmp_path_factory.mktemp("end_to_end")
-    yield end_to_end.measure(folder, {"device": "virtual", "meter": "virtual"})
+    yield end_to_end.measure(folder, {**VIRTUAL, "seed": 11})
 
 
 def test_a_modality_end_to_end(virtual_modality: end_to_end.Measured) -> None:
@@ -237,70 +269,74 @@ def test_a_modality_that_fails_says_where(tmp_path: Path) -> None:
     assert "nic-energy idle ended with 3: nic-energy: device cuda:99" in finding.problems[0]
 
 
-def test_the_report(tmp_path: Path) -> None:
-    report = Report(tmp_path / "report.json", "measured", {"device": "cuda:0", "uuid": "GPU-x"})
-    assert report.document()["passed"] is False
-    report.add(Finding("one", "it works", {"joules": 1.23456789}))
-    assert json.loads(report.path.read_text())["passed"] is True
-    report.add(Finding("two", "it does not", {}, ("so bad",)))
-    document = json.loads(report.path.read_text())
-    assert document["passed"] is False
-    assert [each["passed"] for each in document["findings"]] == [True, False]
-    assert report.lines()[:2] == ["passed one: it works", "    joules 1.2346"]
-    assert report.lines()[-1] == "    so bad"
+@pytest.mark.parametrize(
+    ("means", "problems", "bars"),
+    [
+        ({"trapezoid": 100.0, "paper_sum": 104.0, "counter": 96.0}, 0, 0),
+        ({"trapezoid": 100.0, "paper_sum": 106.0, "counter": 100.0}, 1, 0),
+        ({"trapezoid": 100.0, "paper_sum": 100.0, "counter": 80.0}, 0, 1),
+    ],
+)
+def test_estimators_that_differ(
+    means: Mapping[str, float],
+    problems: int,
+    bars: int,
+    virtual_modality: end_to_end.Measured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(end_to_end, "mean_energies", lambda *_: means)
+    assert virtual_modality.trace is not None
+    uuid = virtual_modality.trace.meta.meter.device_uuid
+    finding = end_to_end.end_to_end(virtual_modality, uuid, source="simulated")
+    assert (len(finding.problems), len(finding.bars)) == (problems, bars), finding
 
 
-def session(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/gpu/test_real_gpu.py", "-rs", *arguments],
-        cwd=project_root(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-def test_in_every_other_session_they_are_skipped_with_the_reason() -> None:
-    done = session()
-    assert done.returncode == 0
-    assert NOT_ASKED in done.stdout
-    assert "passed" not in done.stdout.splitlines()[-1]
-
-
-def test_without_a_gpu_it_says_that_nothing_ran_and_does_not_succeed() -> None:
-    done = session("--require-gpu", "--gpu-device", "cuda:99")
-    assert done.returncode == 3
-    assert "no GPU test ran. device cuda:99: PyTorch" in done.stdout + done.stderr
-
-
-def test_the_whole_session_on_a_virtual_gpu(tmp_path: Path) -> None:
-    done = session("--require-gpu", "--gpu-device", "virtual", "--gpu-results", str(tmp_path))
-    assert done.returncode == 0, done.stdout
-    assert "13 passed" in done.stdout
-    assert "simulated on virtual (VIRTUAL-" in done.stdout
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert (report["source"], report["passed"]) == ("simulated", True)
-    names = [finding["name"].partition(",")[0] for finding in report["findings"]]
-    assert names == [
-        "end_to_end",
-        "same_device",
-        "fresh_readings",
-        "counter_against_integral",
-        "known_wave",
-        *["equal_outputs"] * 6,
-        "marks_against_events",
-        "peak_memory",
-    ]
+def test_a_short_modality_goes_without_a_passport_and_cools_down_first(tmp_path: Path) -> None:
+    changes = overlay({**VIRTUAL, "seed": 12}, end_to_end.QUICK)
+    measured = end_to_end.measure(tmp_path, changes, lambda: 12.5)
+    assert measured.error is None
+    assert measured.trace is not None
+    assert measured.trace.meta.run["passport"] is None
+    finding = end_to_end.end_to_end(measured, None, source="simulated")
+    assert finding.numbers["cooled down for (s)"] == 12.5
 
 
 def test_the_other_gpus_of_a_machine_are_watched(fake_nvml: FakeNvml) -> None:
-    fake_nvml.put("devices 3", "trace 10:150:100")
-    meter = SimpleNamespace(meter="nvml", device_uuid=all_gpus()[1])
-    loaded = SimpleNamespace(bench=SimpleNamespace(meter=meter, sampling_hz=200.0))
-    with other_gpus(loaded) as samplers:  # type: ignore[arg-type]
-        while not all(sampler.latest() for sampler in samplers):
+    fake_nvml.put(
+        "devices 3",
+        "trace 10:150:100",
+        "fault nvmlDeviceGetFieldValues 0 NOT_SUPPORTED",
+        "fault nvmlDeviceGetPowerUsage 0 NOT_SUPPORTED",
+    )
+    uuids = [gpu.uuid for gpu in board.gpus()]
+    with board.neighbours(uuids[1], 20.0) as (display, other):
+        assert display.name.endswith(f"({uuids[0]})")
+        assert "offers no power reading at all" in display.reason
+        assert other.sampler is not None
+        while not other.sampler.latest():
             pass
-        uuids = [sampler._request.device_uuid for sampler in samplers]
-        assert [s.collect()[0]["power_instant_w"] for s in samplers] == [150.0, 150.0]
-    assert uuids == [all_gpus()[0], all_gpus()[2]]
-    assert not any(sampler.alive for sampler in samplers)
+        assert other.sampler.collect()[0][other.column] == 150.0
+
+
+def test_a_gpu_that_nvml_may_not_open_is_named(fake_nvml: FakeNvml) -> None:
+    tested = board.gpus()[0].uuid
+    fake_nvml.put("devices 2", "fault nvmlDeviceGetHandleByIndex_v2 1 NO_PERMISSION")
+    with board.neighbours(tested, 20.0) as others:
+        assert [(other.name, other.sampler) for other in others] == [("GPU 1", None)]
+        assert "Insufficient Permissions" in others[0].reason
+
+
+@pytest.mark.parametrize(("mode", "exclusive"), [(0, False), (1, True), (3, True)])
+def test_the_compute_mode(mode: int, exclusive: bool, fake_nvml: FakeNvml) -> None:
+    fake_nvml.put(f"compute_mode {mode}")
+    assert board.is_exclusive(board.facts(board.gpus()[0].uuid)) is exclusive
+
+
+@pytest.mark.parametrize(("celsius", "waited"), [(50, 0.0), (90, 0.4)])
+def test_a_hot_card_is_left_to_cool_for_a_while(
+    celsius: int, waited: float, fake_nvml: FakeNvml
+) -> None:
+    fake_nvml.put(f"temp_c {celsius}", "slowdown_c 95")
+    took = board.cool(board.gpus()[0].uuid, most_s=0.4)
+    assert took >= waited
+    assert waited or took < board.COOLING_POLL_S

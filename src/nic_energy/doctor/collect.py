@@ -52,6 +52,7 @@ def campaign_of(config: Config) -> Campaign:
     """What the checks depend on."""
     document, protocol = config.document, config.protocol
     hz = protocol.sampling_hz
+    calibration = document["calibration"] or {}
     return Campaign(
         setup=config.setup,
         device=document["device"],
@@ -63,6 +64,7 @@ def campaign_of(config: Config) -> Campaign:
         weights=document["weights"],
         test_switch=document["test_switch"],
         energy_table=document["energy_table"],
+        counter_calibrated=calibration.get("estimator") == "counter",
     )
 
 

@@ -254,7 +254,7 @@ class Disk:
 @dataclass(frozen=True)
 class Campaign:
     """What of the configuration the checks depend on; `energy_table` means that nothing is
-    measured.
+    measured, `counter_calibrated` that the energy counter was compared with an external meter.
     """
 
     setup: str
@@ -267,6 +267,7 @@ class Campaign:
     weights: str
     test_switch: bool
     energy_table: str | None
+    counter_calibrated: bool = False
 
 
 @dataclass(frozen=True)

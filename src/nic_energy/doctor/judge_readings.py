@@ -173,8 +173,11 @@ def counter(readings: Readings, campaign: Campaign) -> Check:
     return ok("counter", f"ticks every {1e3 * (found.tick_s or 0):.1f} ms")
 
 
-def counter_agreement(readings: Readings) -> list[Check]:
-    """Whether the counter counts what the power readings show; nothing where it does not count."""
+def counter_agreement(readings: Readings, campaign: Campaign) -> list[Check]:
+    """Whether the counter counts what the power readings show; nothing where it does not count.
+
+    Where it does not, a campaign may not report its energies, unless it was calibrated.
+    """
     found = readings.counter
     if found is None or found.column is None:
         return []
@@ -184,16 +187,21 @@ def counter_agreement(readings: Readings) -> list[Check]:
     )
     if agreement(found) <= allowed(found):
         return [ok("counter_agreement", text)]
-    return [
-        warning(
-            "counter_agreement",
-            f"{text}: {100 * (found.counter_j / found.integral_j - 1):+.1f} %"
-            if found.integral_j > 0
-            else text,
-            f"they may differ by {100 * allowed(found):.1f} %; one of the two sensors is wrong",
-            "compare with an external meter; never mix the estimators",
-        )
-    ]
+    if found.integral_j > 0:
+        text += f": {100 * (found.counter_j / found.integral_j - 1):+.1f} %"
+    bound = f"they may differ by {100 * allowed(found):.1f} %; one of the two sensors is wrong"
+    if campaign.estimator == "counter" and not campaign.counter_calibrated:
+        return [
+            failure(
+                "counter_agreement",
+                text,
+                f"{bound}, and the configuration's estimator is the counter",
+                "estimator: trapezoid; or calibrate the counter with an external meter "
+                "(docs/external_meter.md)",
+            )
+        ]
+    remedy = "compare with an external meter; never mix the estimators"
+    return [warning("counter_agreement", text, bound, remedy)]
 
 
 def read_time(readings: Readings, campaign: Campaign) -> list[Check]:
@@ -250,6 +258,6 @@ def readings_checks(readings: Readings, campaign: Campaign, gpu: Gpu) -> Sequenc
     checks = [meter(readings, gpu)]
     if readings.samples:
         checks += power(readings, campaign, gpu)
-        checks += [counter(readings, campaign), *counter_agreement(readings)]
+        checks += [counter(readings, campaign), *counter_agreement(readings, campaign)]
         checks += [*read_time(readings, campaign), *activity(readings, gpu)]
     return checks
