@@ -12,6 +12,7 @@ import json, os, types
 FOUND = json.loads(os.environ["FAKE_TORCH"])
 
 class cuda:
+    init = staticmethod(lambda: None)
     is_available = staticmethod(lambda: bool(FOUND["devices"]))
     device_count = staticmethod(lambda: len(FOUND["devices"]))
     get_arch_list = staticmethod(lambda: FOUND["architectures"])

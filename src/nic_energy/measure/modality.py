@@ -258,6 +258,7 @@ class _Attempt:
                 log.error("the last samples are lost: %s", lost)
 
     def _measure(self, report: Callable[[Progress], None]) -> None:
+        self.workshop.have_alone(self.idle.meter.device_uuid)
         backend = self.workshop.open(self.settings, self.request.setup_folder)
         try:
             reference.require_same_uuid(self.request.idle, self.idle, backend.device_uuid())

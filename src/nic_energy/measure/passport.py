@@ -24,6 +24,7 @@ from nic_energy.protocol.repetitions import time_execution
 from nic_energy.session import utc_now
 from nic_energy.store import Attempt, Identity, RawStore
 from nic_energy.traces import MeterInfo, Trace, TraceMeta, read_trace, samples_table
+from nic_energy.worker.registry import clear_device
 
 log = logging.getLogger(__name__)
 
@@ -70,16 +71,20 @@ def measure_passport(request: PassportRequest) -> Passport:
     identity = Identity(digest_of(settings), fingerprint.of_passport(settings["meter"]))
     fast = {"protocol": {**request.run_settings["protocol"], "sampling_hz": POLLING_HZ}}
     with contextlib.ExitStack() as stack:
+        machine = Machine.of(settings["device"], request.setup_folder.parent)
+
+        def have_alone(uuid: str) -> None:
+            stack.enter_context(measuring(uuid, machine, request.neighbours))
+            clear_device(uuid)
+
         # A context of a process that only waits would disturb the one that measures.
         bound = store.bound()
-        machine = Machine.of(settings["device"], request.setup_folder.parent)
         if bound is not None:
-            stack.enter_context(measuring(bound.device_uuid, machine, request.neighbours))
+            have_alone(bound.device_uuid)
         backend = open_backend({**request.run_settings, **fast}, request.setup_folder)
         stack.callback(backend.close)
         if bound is None:
-            uuid = backend.device_uuid() or request.setup
-            stack.enter_context(measuring(uuid, machine, request.neighbours))
+            have_alone(backend.device_uuid() or request.setup)
         with held():
             attempt = _attempt(request, store, identity, backend)
     trace = read_trace(attempt)

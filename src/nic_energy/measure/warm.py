@@ -110,6 +110,9 @@ class WarmWorkshop(Workshop):
         self._resident: set[tuple[str, int]] = set()
         self._begun, self._begun_utc, self._served = time.monotonic(), utc_now(), 0
 
+    def have_alone(self, device_uuid: str) -> None:
+        """The worker had it when it began to serve."""
+
     def open(self, settings: Mapping[str, Any], setup_folder: Path) -> Backend:
         """The device, opened once; a virtual one goes on from its state file."""
         if settings["device"] == "virtual":

@@ -6,6 +6,7 @@ from typing import Any
 
 from nic_energy.measure.backends import open_backend
 from nic_energy.measure.device import Backend
+from nic_energy.worker.registry import clear_device
 
 
 class Workshop:
@@ -13,6 +14,15 @@ class Workshop:
 
     A worker's workshop (`nic_energy.measure.warm`) keeps it open.
     """
+
+    def have_alone(self, device_uuid: str) -> None:
+        """Have workers of earlier measurements leave the device: in exclusive-process mode a second
+        process cannot use it, and their networks take memory. Called with the device's lock held.
+
+        Raises:
+            DeviceError: see `clear_device`.
+        """
+        clear_device(device_uuid)
 
     def open(self, settings: Mapping[str, Any], setup_folder: Path) -> Backend:
         """The device of the settings."""

@@ -1,8 +1,10 @@
 """The stand-in under torch: tensors of the processor that say that they are on a GPU."""
 
+import contextlib
+import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -283,6 +285,21 @@ class _Current:
     index = 0
 
 
+class Stream:
+    """A stream; `with torch.cuda.stream(...)` issues work in it as it is issued anyway."""
+
+    def __init__(self, device: Any = None) -> None:
+        self.gpu = _chosen(device)
+
+    def synchronize(self) -> None:
+        """Wait."""
+        _check()
+        self.gpu.wait()
+
+    def wait_stream(self, stream: Any) -> None:
+        """All that was issued is done before what follows."""
+
+
 class Device:
     """`with torch.cuda.device(...)`."""
 
@@ -349,6 +366,16 @@ def _reset_peak(device: Any = None) -> None:
     gpu.peak = gpu.allocated
 
 
+def _in_mode(run: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
+    """The body of a thread with the stand-in, which each thread has for itself."""
+
+    def with_mode(thread: threading.Thread) -> None:
+        with OnDevice():
+            run(thread)
+
+    return with_mode
+
+
 def patch() -> None:
     """Put the stand-in under the torch of this process."""
     cuda = torch.cuda
@@ -380,11 +407,14 @@ def patch() -> None:
         "set_device": lambda device: setattr(_Current, "index", _index_of(device)),
         "device": Device,
         "Event": Event,
-        "current_stream": lambda device=None: SimpleNamespace(synchronize=_synchronize),
+        "Stream": Stream,
+        "current_stream": Stream,
+        "stream": lambda stream: contextlib.nullcontext(),
     }
     for name, value in replaced.items():
         setattr(cuda, name, value)
     torch.Generator = Generator  # type: ignore[misc]
+    setattr(threading.Thread, "run", _in_mode(threading.Thread.run))  # noqa: B010
     # A converted parameter is a new one: only so does it keep its class.
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     OnDevice().__enter__()  # type: ignore[no-untyped-call]
