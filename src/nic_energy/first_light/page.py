@@ -26,8 +26,8 @@ class Found:
 
     `doctor` is the document of `nic-energy doctor --json`, `gpu_tests` the report of the GPU
     tests, `passport` and `environment` those of the set-up; each empty where it is not there.
-    `rows` are those of energy.csv, `networks` the quality levels that were asked for. `sources` say what its joules are
-    called; empty where there is none yet.
+    `rows` are those of energy.csv, `networks` the quality levels that were asked for. `sources`
+    say what the joules are called; empty where there is none yet.
     """
 
     setup: str

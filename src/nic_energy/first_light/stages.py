@@ -150,7 +150,7 @@ class Stages:
         if status:
             return Result("failed", self._said("passport", f"Snakemake ended with {status}"),
                           MeasurementError.exit_code)  # fmt: skip
-        if before == _written_ns(plan.folder / "reference" / target):
+        if before is not None and before == _written_ns(plan.folder / "reference" / target):
             return Result("reused", "idle reference and passport were there")
         return Result(
             "passed",
@@ -165,16 +165,17 @@ class Stages:
         """
         before = self._traces()
         status = self._snakemake("pilot", "tables", tick=lambda: tell(self._progress()))
-        traces = self._traces()
+        after = self._traces()
+        traces, kept = len(after), len(before.items() & after.items())
         if status and traces:
             self._snakemake("pilot", "tables", "--config", "allow_missing=true")
         count = f"{traces} of {len(self._keys())} modalities"
         if status:
             why = self._missing() or self._said("pilot", f"Snakemake ended with {status}")
             return Result("failed", f"{count}; {why}", MeasurementError.exit_code)
-        if before == traces:
+        if kept == traces:
             return Result("reused", f"{count} were there")
-        return Result("passed", count + (f", {before} of them from before" if before else ""))
+        return Result("passed", count + (f", {kept} of them from before" if kept else ""))
 
     def bundle(self, _tell: Tell) -> Result:
         """One archive of all this."""
@@ -227,8 +228,10 @@ class Stages:
     def _keys(self) -> list[tuple[str, str, int, str]]:
         return keys(self.plan.config, indexed_images(self.plan.config) or [])
 
-    def _traces(self) -> int:
-        return sum(trace_path(self.plan.config.setup, *key).exists() for key in self._keys())
+    def _traces(self) -> dict[Path, int | None]:
+        """The traces that are there, and when each was written."""
+        paths = (trace_path(self.plan.config.setup, *key) for key in self._keys())
+        return {path: when for path in paths if (when := _written_ns(path)) is not None}
 
     def _progress(self) -> Progress:
         """How far the modalities are; the tables after them take the last part of the time."""
