@@ -1,5 +1,6 @@
 """Each step with its command replaced by one that leaves what it would leave."""
 
+import importlib.util
 import json
 import os
 from collections.abc import Callable
@@ -27,9 +28,10 @@ from nic_energy.first_light.reuse import take_over_passport
 from nic_energy.first_light.stages import Stages
 from nic_energy.first_light.steps import NoGpuError, Progress, Result
 from nic_energy.store import RawStore
+from nic_energy.worker.registry import Status
 
 REPORT = "checks/gpu_tests/report.json"
-DOCTOR = {"verdict": "can run here.", "checks": [], "facts": {"uuid": "GPU-1",
+DOCTOR: dict[str, Any] = {"verdict": "can run here.", "checks": [], "facts": {"uuid": "GPU-1",
           "nvml": {"driver": "580"}}}  # fmt: skip
 
 Leave = Callable[[list[str]], int]
@@ -225,7 +227,7 @@ def test_what_is_there_is_reused_and_said(
     os.utime(again, (1, 1))
     results = run(planned)
     assert results["pilot"] == Result("passed", "36 of 36 modalities, 35 of them from before")
-    monkeypatch.setitem(DOCTOR["facts"], "nvml", {"driver": "590"})  # type: ignore[call-overload]
+    monkeypatch.setitem(DOCTOR["facts"], "nvml", {"driver": "590"})
     commands = replaced(**leaves)
     assert run(planned)["GPU tests"].state == "passed", "another driver, so they ran"
     assert commands.count("pytest") == 1
@@ -235,7 +237,7 @@ def test_gpu_tests_without_pytest_are_a_failure_with_what_to_do(
     planned: Plan, replaced: Callable[..., Commands], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replaced(snakemake=traces(planned, 36), nic_energy=archive(planned, 1000))
-    monkeypatch.setattr(stages.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     results = run(planned)
     assert results["GPU tests"].state == "failed"
     assert "make first-light installs pytest" in results["GPU tests"].note
@@ -299,6 +301,21 @@ def test_without_a_gpu_it_says_so_once_and_runs_nothing_else(
 def test_nothing_is_taken_over_where_the_gpu_tests_left_no_record(tmp_path: Path) -> None:
     assert not take_over_passport(tmp_path / "gpu_tests", tmp_path / "setup")
     assert not RawStore(tmp_path / "setup").root.exists()
+
+
+def test_its_waiting_worker_leaves_the_gpu_and_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def status(key: str, root: Path, current: str | None = None) -> Status:
+        return Status(key, 1, "GPU-1", str(root), "", 0, current)
+
+    found = [status("own", tmp_path), status("busy", tmp_path, "chain/mbt2018/q1/cat"),
+             status("other", tmp_path / "other")]  # fmt: skip
+    stopped: list[Status] = []
+    monkeypatch.setattr(stages, "workers", lambda: ((None, each) for each in found))
+    monkeypatch.setattr(stages, "stop", stopped.append)
+    stages.release(tmp_path)
+    assert [each.key for each in stopped] == ["own"]
 
 
 def test_the_makefile_starts_it() -> None:

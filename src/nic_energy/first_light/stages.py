@@ -26,6 +26,7 @@ from nic_energy.first_light.reuse import (
 from nic_energy.first_light.steps import NoGpuError, Progress, Result, Step
 from nic_energy.measure.status import read_status
 from nic_energy.session import usable_cores
+from nic_energy.worker.registry import stop, workers
 
 MOST_BYTES = 16_000_000
 MOST_CORES = 4
@@ -72,7 +73,10 @@ class Stages:
         )
 
     def prepare(self) -> None:
-        """Write the merged configuration, and empty the logs of an earlier run."""
+        """Write the merged configuration, empty the logs of an earlier run, and let its worker
+        leave the GPU.
+        """
+        release(Path.cwd())
         write_json(self.plan.merged, dict(self.plan.document))
         for name in EXPECTED_S:
             self._log(name).unlink(missing_ok=True)
@@ -169,6 +173,7 @@ class Stages:
         traces, kept = len(after), len(before.items() & after.items())
         if status and traces:
             self._snakemake("pilot", "tables", "--config", "allow_missing=true")
+        release(Path.cwd())
         count = f"{traces} of {len(self._keys())} modalities"
         if status:
             why = self._missing() or self._said("pilot", f"Snakemake ended with {status}")
@@ -255,6 +260,13 @@ class Stages:
         first = said[0]
         where = f"{first['network']} quality {first['quality']} on {first['image']}"
         return f"{where}: {first['last_error']}"
+
+
+def release(root: Path) -> None:
+    """Have the workers of a project folder leave their GPU that wait for a request."""
+    for _, status in list(workers()):
+        if Path(status.root) == root and status.current is None:
+            stop(status)
 
 
 def _written_ns(path: Path) -> int | None:
