@@ -31,8 +31,11 @@ from nic_energy.store import RawStore
 from nic_energy.worker.registry import Status
 
 REPORT = "checks/gpu_tests/report.json"
-DOCTOR: dict[str, Any] = {"verdict": "can run here.", "checks": [], "facts": {"uuid": "GPU-1",
-          "nvml": {"driver": "580"}}}  # fmt: skip
+DOCTOR: dict[str, Any] = {
+    "verdict": "campaign a (device cuda:0, meter nvml) can run here.",
+    "checks": [],
+    "facts": {"uuid": "GPU-1", "nvml": {"driver": "580"}},
+}
 
 Leave = Callable[[list[str]], int]
 

@@ -102,6 +102,15 @@ def test_the_bundle_is_small_verified_and_holds_the_checks(finished: Run) -> Non
     assert "  verified: whole and consistent" in log.read_text()
 
 
+def test_the_gpu_tests_were_a_whole_session_and_passed(finished: Run) -> None:
+    report = json.loads((finished.results / "checks" / "gpu_tests" / "report.json").read_text())
+    assert (report["source"], report["passed"]) == ("simulated", True)
+    names = [finding["name"].partition(",")[0] for finding in report["findings"]]
+    assert names[0] == "end_to_end"
+    assert names.count("equal_outputs") == 6
+    assert names[-1] == "peak_memory"
+
+
 def test_the_sensor_is_recorded_once_for_gpu_tests_and_pilot(finished: Run) -> None:
     own = list(RawStore(finished.results).attempts(KEY))
     tests = finished.results / "checks" / "gpu_tests"

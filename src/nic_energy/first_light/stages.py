@@ -101,7 +101,8 @@ class Stages:
         if not document:
             target.unlink(missing_ok=True)  # a bundle takes a whole diagnosis or none
             raise DeviceError(self._said("doctor", f"ended with {status}"))
-        verdict = str(document.get("verdict"))
+        # Its campaign, device and meter are those of the page.
+        verdict = str(document.get("verdict")).rpartition(") ")[2]
         return Result("failed" if status else "passed", verdict, status)
 
     def _uuid(self) -> str:
