@@ -24,9 +24,10 @@ from nic_energy.errors import (
 from nic_energy.files import write_json
 from nic_energy.first_light import stages
 from nic_energy.first_light.plan import Plan, label_of, plan
+from nic_energy.first_light.results import found_of
 from nic_energy.first_light.reuse import take_over_passport
 from nic_energy.first_light.stages import Stages
-from nic_energy.first_light.steps import NoGpuError, Progress, Result
+from nic_energy.first_light.steps import Done, NoGpuError, Progress, Result
 from nic_energy.store import RawStore
 from nic_energy.worker.registry import Status
 
@@ -121,6 +122,7 @@ def traces(planned: Plan, wanted: int) -> Leave:
             columns = "setup,part,network,quality,image,failed_attempts,last_error\n"
             text = f"{columns}a,chain,mbt2018,8,chelsea,1,MeasurementError: out of memory\n"
             (planned.folder / "missing.csv").write_text(text)
+            return 0
         return 0 if wanted == len(stages_._keys()) else 1
 
     return leave
@@ -190,12 +192,34 @@ def test_a_modality_that_fails_leaves_the_others_in_the_tables_and_in_the_bundle
 def test_without_a_trace_there_is_no_bundle(
     planned: Plan, replaced: Callable[..., Commands]
 ) -> None:
+    planned.archive.parent.mkdir()
+    planned.archive.write_text("of an earlier run")
     commands = replaced(pytest=report(planned), snakemake=lambda command: 1)
     results = run(planned)
     assert results["passport"].state == results["pilot"].state == "failed"
-    assert results["bundle"] == Result("not run", "there is no trace", BundleError.exit_code)
+    assert results["bundle"] == Result(
+        "not run", "there are no tables to pack", BundleError.exit_code
+    )
     assert results["verify"].state == "not run"
-    assert commands.count("bundle") == 0
+    assert commands.count("bundle") == commands.count("verify") == 0
+    assert planned.archive.read_text() == "of an earlier run"
+    (planned.folder / "energy.csv").write_text("of an earlier run")
+    found = found_of(Stages(planned), (Done("pilot", "pilot.log", results["pilot"], 1.0),))
+    assert (found.rows, found.bundle) == ([], None)
+
+
+def test_a_snakemake_that_leaves_modalities_out_is_no_success(
+    planned: Plan, replaced: Callable[..., Commands]
+) -> None:
+    leave = traces(planned, 35)
+    replaced(
+        pytest=report(planned),
+        snakemake=lambda command: 0 * leave(command),
+        nic_energy=archive(planned, 1000),
+    )
+    result = run(planned)["pilot"]
+    assert (result.state, result.exit_code) == ("failed", MeasurementError.exit_code)
+    assert result.note.startswith("35 of 36 modalities")
 
 
 def test_a_bundle_that_is_too_large_is_no_success(

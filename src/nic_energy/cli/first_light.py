@@ -64,7 +64,7 @@ def first_light_command(device: str | None, configs: tuple[Path, ...], quick: bo
                 f"{error} Nothing else was run. What the doctor found: nic-energy doctor --device "
                 f"{planned.device}"
             ) from error
-    click.echo(page(found_of(planned, done)))
+    click.echo(page(found_of(stages, done)))
     _end(done)
 
 

@@ -48,13 +48,16 @@ Tell = Callable[[Progress], None]
 @dataclass
 class Stages:
     """The steps of a plan. `uuid` and `driver` are known once the doctor has looked; `quick` runs
-    the GPU tests in their short form.
+    the GPU tests in their short form. `has_tables` and `has_bundle` say whether the tables are of
+    the traces that are there, and the bundle of the tables: what an earlier run left is neither.
     """
 
     plan: Plan
     quick: bool = False
     uuid: str | None = None
     driver: str | None = None
+    has_tables: bool = False
+    has_bundle: bool = False
 
     def steps(self) -> tuple[Step, ...]:
         """All of them, in order."""
@@ -172,11 +175,13 @@ class Stages:
         status = self._snakemake("pilot", "tables", tick=lambda: tell(self._progress()))
         after = self._traces()
         traces, kept = len(after), len(before.items() & after.items())
+        made = status
         if status and traces:
-            self._snakemake("pilot", "tables", "--config", "allow_missing=true")
+            made = self._snakemake("pilot", "tables", "--config", "allow_missing=true")
+        self.has_tables = not made
         release(Path.cwd())
         count = f"{traces} of {len(self._keys())} modalities"
-        if status:
+        if status or traces < len(self._keys()):
             why = self._missing() or self._said("pilot", f"Snakemake ended with {status}")
             return Result("failed", f"{count}; {why}", MeasurementError.exit_code)
         if kept == traces:
@@ -185,8 +190,8 @@ class Stages:
 
     def bundle(self, _tell: Tell) -> Result:
         """One archive of all this."""
-        if not self._traces():
-            return Result("not run", "there is no trace", BundleError.exit_code)
+        if not self.has_tables:
+            return Result("not run", "there are no tables to pack", BundleError.exit_code)
         command = nic_energy("bundle", str(self.plan.folder), "--output", str(self.plan.archive),
                              "--no-verify")  # fmt: skip
         self.plan.archive.unlink(missing_ok=True)
@@ -199,11 +204,12 @@ class Stages:
                 f"{self.plan.archive}: has {size / 1e6:.1f} MB, more than the "
                 f"{MOST_BYTES / 1e6:.0f} MB of a bundle of first light."
             )
+        self.has_bundle = True
         return Result("passed", f"{self.plan.archive}, {size / 1e6:.1f} MB")
 
     def verify(self, _tell: Tell) -> Result:
         """The bundle as another lab verifies it."""
-        if not self.plan.archive.exists():
+        if not self.has_bundle:
             return Result("not run", "there is no bundle", BundleError.exit_code)
         status = self._run("verify", nic_energy("verify", str(self.plan.archive)))
         if status:
