@@ -178,7 +178,7 @@ class Stages:
         made = status
         if status and traces:
             made = self._snakemake("pilot", "tables", "--config", "allow_missing=true")
-        self.has_tables = not made
+        self.has_tables = not made and traces > 0
         release(Path.cwd())
         count = f"{traces} of {len(self._keys())} modalities"
         if status or traces < len(self._keys()):
