@@ -97,6 +97,13 @@ def test_steps_that_failed_are_named_with_why() -> None:
     assert lines[-1] == "logs        logs/a/: doctor.log, gpu_tests.log, pilot.log"
 
 
+def test_warnings_and_the_short_form_of_gpu_tests_are_told() -> None:
+    tests = {"device": {"quick": True}, "findings": [{"warnings": ["the clocks were held down"]}]}
+    lines = page(replace(FOUND, gpu_tests=tests)).splitlines()
+    assert "  tests     in their short form: they say little of the card" in lines
+    assert "  warning   the clocks were held down" in lines
+
+
 def test_a_page_of_nothing_says_so() -> None:
     found = Found("x", "cuda:0", (), STEPS, networks={"mbt2018": [1]})
     text = page(found)

@@ -260,6 +260,17 @@ def test_what_is_there_is_reused_and_said(
     assert commands.count("pytest") == 1
 
 
+def test_gpu_tests_in_their_short_form_do_not_stand_in_for_whole_ones(
+    planned: Plan, replaced: Callable[..., Commands]
+) -> None:
+    commands = replaced(pytest=report(planned))
+    assert Stages(planned, quick=True).gpu_tests(silent).state == "passed"
+    assert commands.asked[0][-1] == "--gpu-quick"
+    assert Stages(planned).gpu_tests(silent).state == "passed"
+    assert "--gpu-quick" not in commands.asked[1]
+    assert Stages(planned).gpu_tests(silent).state == "reused"
+
+
 def test_gpu_tests_without_pytest_are_a_failure_with_what_to_do(
     planned: Plan, replaced: Callable[..., Commands], monkeypatch: pytest.MonkeyPatch
 ) -> None:
