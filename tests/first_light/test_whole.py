@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,14 +43,17 @@ class Run:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("first_light")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_PROCESS")}
-    done = subprocess.run(
-        [sys.executable, "-m", "nic_energy.cli", "first-light", "--device", "virtual"],
-        cwd=folder,
-        env={**inherited, "PYTHONPATH": str(project_root() / "src")},
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
+    # Workers of its own, which no other session asks to leave; a socket's path has to be short.
+    with tempfile.TemporaryDirectory(prefix="nic-") as sockets:
+        source = {"PYTHONPATH": str(project_root() / "src"), "XDG_RUNTIME_DIR": sockets}
+        done = subprocess.run(
+            [sys.executable, "-m", "nic_energy.cli", "first-light", "--device", "virtual"],
+            cwd=folder,
+            env={**inherited, **source},
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]
     return Run(folder, done.stdout, done.stderr)
 
