@@ -1,5 +1,6 @@
 # make demo   the whole workflow on any machine, in minutes, with estimated joules
 # make run    the lab campaign on an NVIDIA GPU (config/config.yaml)
+# make first-light   a new GPU: doctor, GPU tests, passport and a short pilot, about ten minutes
 # make gpu-test   what a lab should know of its GPU before the first campaign, minutes
 # make cluster   what profiles/slurm needs besides, on a Slurm cluster
 # make test   the tests    make check   format, lint, types, layers, workflow lint, tests, audit
@@ -21,7 +22,7 @@ TORCH_INDEX ?=
 # Targets come first: --resources would take one after it for a resource.
 RUN := --cores 1 --resources gpu=1
 
-.PHONY: setup cluster demo run plan tables test gpu-test check format lint types audit bench docs lock clean
+.PHONY: setup cluster demo run plan tables test gpu-test first-light check format lint types audit bench docs lock clean
 
 setup: $(VENV)/.ready
 
@@ -74,6 +75,9 @@ test: $(VENV)/.ready-dev
 DEVICE ?= cuda:0
 gpu-test: $(VENV)/.ready-dev
 	pytest tests/gpu/test_real_gpu.py --require-gpu --gpu-device $(DEVICE) $(if $(QUICK),--gpu-quick)
+
+first-light: $(VENV)/.ready-dev
+	@nic-energy first-light --device $(DEVICE)
 
 check: $(VENV)/.ready-dev format lint types test audit
 

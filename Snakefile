@@ -71,6 +71,7 @@ rule images:
 
 rule tables:
     input:
+        campaign_traces,
         rules.build_energy.output,
         rules.fit_energy_models.output,
         rules.fit_complexity_models.output,

@@ -33,7 +33,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 How = Literal["not", "dry", "any"]
 """Not run; run with --dry-run; run, whatever the exit code says."""
 
-GPU = "needs an NVIDIA GPU; tests/gpu/test_rehearsal.py rehearses it"
+GPU = "needs an NVIDIA GPU; tests/first_light rehearses it on a virtual one"
 DAYS = "a campaign of minutes to days: its plan is made, nothing is measured"
 NO_GPU = "its exit code says that this machine has no GPU, which is right"
 HERE = "the environment that runs the tests is the one that it makes"
@@ -62,7 +62,7 @@ EXCEPTIONS: dict[str, tuple[How, str]] = {
     "snakemake images --cores 2 --configfile config/pilot.yaml": ("dry", DOWNLOAD),
     "nic-energy weights fetch config/config.yaml config/pilot.yaml": ("not", DOWNLOAD),
     "make test": ("not", "that is what runs"),
-    "make gpu-test": ("not", GPU),
+    "make first-light": ("not", GPU),
     "nic-energy doctor": ("any", NO_GPU),
     "nic-energy doctor config/config.yaml config/pilot.yaml": ("any", NO_GPU),
     "nic-energy doctor --device cuda:1": ("any", NO_GPU),

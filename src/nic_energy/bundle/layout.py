@@ -1,4 +1,7 @@
-"""What lies where in a bundle, and nothing else: format version 1 (docs/formats.md)."""
+"""What lies where in a bundle, and nothing else: format version 1 (docs/formats.md).
+
+Version 1.1 adds `checks/`: what doctor and GPU tests said of the device.
+"""
 
 import re
 from typing import Literal
@@ -6,7 +9,7 @@ from typing import Literal
 from nic_energy.archives import Limits
 
 FORMAT = "nic-energy bundle"
-VERSION = "1.0"
+VERSION = "1.1"
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
 NETWORKS = "networks.tsv"
@@ -16,10 +19,12 @@ ENERGY_TABLE = "energy_table.csv"
 IDLE = "reference/idle.parquet"
 ENVIRONMENT = "reference/environment.json"
 PASSPORT = "reference/passport.json"
+DOCTOR = "checks/doctor.json"
+GPU_TESTS = "checks/gpu_tests/report.json"
 REPORT = "report.html"
 SUFFIX = ".nic-energy.zip"
 
-Kind = Literal["manifest", "input", "reference", "trace", "raw", "table", "picture"]
+Kind = Literal["manifest", "input", "reference", "check", "trace", "raw", "table", "picture"]
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,149}"
 MODALITY = rf"[a-z_]{{1,40}}/{NAME}/q[0-9]{{1,5}}/{NAME}"
@@ -30,6 +35,7 @@ PLACES: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
         ("input", r"config\.json|networks\.tsv|images/index\.csv|energy_table\.csv"),
         ("input", r"complexity(_[a-z_]{1,40})?\.csv"),
         ("reference", r"reference/(idle\.parquet|environment\.json|passport\.json)"),
+        ("check", r"checks/(doctor|gpu_tests/report)\.json"),
         ("trace", rf"traces/{MODALITY}\.parquet"),
         (
             "raw",

@@ -23,7 +23,7 @@ SETUPS = "setups.csv"
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = frozenset({RECORD, SETUPS, "models", "energy.parquet", *TABLES})
 """Names that stand beside the set-ups."""
-KEPT = ("input", "reference", "trace", "raw")
+KEPT = ("input", "reference", "check", "trace", "raw")
 """What of a bundle is taken over. Tables are derived anew by this release; figures and pages could
 run code where they are opened, and are not taken from others."""
 SETUP_COLUMNS = (

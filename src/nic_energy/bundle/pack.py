@@ -11,8 +11,10 @@ from nic_energy.analysis import TABLES, failed_attempts
 from nic_energy.bundle.archive import Content, write_archive
 from nic_energy.bundle.layout import (
     CONFIG,
+    DOCTOR,
     ENERGY_TABLE,
     ENVIRONMENT,
+    GPU_TESTS,
     IDLE,
     INDEX,
     MANIFEST,
@@ -150,8 +152,10 @@ class Source:
         found: dict[str, Content] = {
             name: self.folder / name for name in (IDLE, ENVIRONMENT) if self.metas
         }
-        if (self.folder / PASSPORT).exists():
-            found[PASSPORT] = self.folder / PASSPORT
+        optional = (PASSPORT, GPU_TESTS)
+        found |= {name: self.folder / name for name in optional if (self.folder / name).exists()}
+        if (self.folder / DOCTOR).exists():
+            found[DOCTOR] = _json(published_doctor(self.folder / DOCTOR))
         for key in self.metas:
             found[f"traces/{modality_key(*key)}.parquet"] = self.trace(key)
         store = RawStore(self.folder)
@@ -196,6 +200,24 @@ def published_config(config: Config) -> dict[str, Any]:
     if str(document["images"]["url"] or "").startswith("file:"):
         document["images"]["url"] = "file:///" + str(_name(document["images"]["url"]))
     return document
+
+
+def published_doctor(path: Path) -> dict[str, Any]:
+    """The diagnosis of `nic-energy doctor --json` without its facts and without what it says of
+    disks, which name folders of the machine.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        checks = [check for check in document["checks"] if check["area"] != "disk"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: is no diagnosis of nic-energy doctor --json ({error!r}); write it anew, or "
+            "remove it."
+        ) from error
+    return {**{k: v for k, v in document.items() if k != "facts"}, "checks": checks}
 
 
 def _name(path: str | None) -> str | None:

@@ -8,7 +8,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nic_energy.bundle.layout import ENVIRONMENT, IDLE, INDEX, MAX_SAMPLES, PASSPORT, kind_of, minor
+from nic_energy.bundle.layout import (
+    DOCTOR,
+    ENVIRONMENT,
+    GPU_TESTS,
+    IDLE,
+    INDEX,
+    MAX_SAMPLES,
+    PASSPORT,
+    kind_of,
+    minor,
+)
 from nic_energy.bundle.manifest import Manifest
 from nic_energy.campaign import keys
 from nic_energy.config import Config
@@ -26,6 +36,13 @@ TYPES: Mapping[str, pa.DataType] = {
     "kind": pa.string(),
     "session": pa.string(),
 }
+UUID_IN: Mapping[str, tuple[str, ...]] = {
+    ENVIRONMENT: ("device", "uuid"),
+    PASSPORT: ("device_uuid",),
+    DOCTOR: ("device_uuid",),
+    GPU_TESTS: ("device", "uuid"),
+}
+"""Where a document names its device."""
 SOURCE_OF_METER = {"virtual": "simulated", "cpu_load": "estimated"}
 
 
@@ -165,8 +182,8 @@ def _modality(name: str, meta: TraceMeta, index: Mapping[str, ImageEntry]) -> It
 
 
 def _documents(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """environment.json and passport.json are of the device, too."""
-    for name, path in ((ENVIRONMENT, ("device", "uuid")), (PASSPORT, ("device_uuid",))):
+    """environment.json, passport.json and the checks are of the device, too."""
+    for name, path in UUID_IN.items():
         if not (folder / name).exists():
             continue
         try:
@@ -175,6 +192,8 @@ def _documents(folder: Path, manifest: Manifest) -> Iterator[str]:
                 value = value[key]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             yield f"{name}: cannot be read ({error!r})"
+            continue
+        if name == DOCTOR and value is None:  # it found no GPU, or a virtual one
             continue
         if manifest.device is not None and value != manifest.device.uuid:
             yield f"{name}: is of another device, {str(value)[:60]!r}"

@@ -7,6 +7,7 @@ import click
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Before a campaign": {
         "doctor": "What this machine can measure, how well, and what to mend.",
+        "first-light": "A new GPU's first quarter of an hour: checks, a short pilot, one page.",
         "check": "Whether configuration files are right.",
         "plan": "How many modalities, what is stale, how long, how many joules.",
         "weights": "Fetch pretrained weights, before a GPU without network needs them.",
@@ -37,6 +38,11 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "doctor": ("doctor", "doctor config/config.yaml config/pilot.yaml", "doctor --json"),
+    "first-light": (
+        "first-light --device cuda:0",
+        "first-light --device virtual",
+        "first-light --config mine.yaml",
+    ),
     "check": ("check config/config.yaml mine.yaml",),
     "plan": (
         "plan config/config.yaml",

@@ -12,6 +12,7 @@ from nic_energy.cli.comparing import compare_command
 from nic_energy.cli.doctor import doctor_command
 from nic_energy.cli.examples import StoryGroup, give_examples
 from nic_energy.cli.external import external_group
+from nic_energy.cli.first_light import first_light_command
 from nic_energy.cli.images import images_group
 from nic_energy.cli.inspecting import (
     check_command,
@@ -98,6 +99,7 @@ for command in (
     check_command,
     worker_group,
     doctor_command,
+    first_light_command,
     bundle_command,
     verify_command,
     merge_command,

@@ -13,7 +13,7 @@ from rich.text import Text
 from nic_energy.doctor.checks import STATUSES, Check, Diagnosis
 from nic_energy.doctor.facts import Facts
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 WIDTH = 110
 """Columns of the page where there is no terminal."""
@@ -27,6 +27,7 @@ def document(diagnosis: Diagnosis, facts: Facts, strict: bool) -> dict[str, Any]
         "schema_version": SCHEMA_VERSION,
         "setup": diagnosis.setup,
         "device": diagnosis.device,
+        "device_uuid": facts.uuid,
         "meter": diagnosis.meter,
         "can_run": not diagnosis.obstacles(strict),
         "exit_code": diagnosis.exit_code(strict),

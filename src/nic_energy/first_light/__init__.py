@@ -1,0 +1,1 @@
+"""First light: doctor, GPU tests, sensor passport and a short pilot, one after the other."""
