@@ -13,7 +13,6 @@ from nic_energy.config import project_root
 from nic_energy.files import write_json
 from tests.gpu.conftest import NOT_ASKED
 from tests.gpu.findings import Finding, Report
-from tests.gpu.rig import expected
 
 QUICKLY = """
 import contextlib, os, sys
@@ -221,16 +220,6 @@ def at_once(notes: list[list[str]]) -> int:
         there = there | {pid} if word == "begin" else there - {pid}
         most = max(most, len(there))
     return most
-
-
-def test_the_whole_session_on_a_virtual_gpu(tmp_path: Path) -> None:
-    done, report = session(*VIRTUAL, folder=tmp_path)
-    assert done.returncode == 0, done.stdout
-    assert "14 passed" in done.stdout
-    assert "simulated on virtual (VIRTUAL-" in done.stdout
-    assert (report["source"], report["passed"], report["bars"]) == ("simulated", True, {})
-    assert report["device"]["quick"] is True
-    assert [finding["name"] for finding in report["findings"]] == list(expected())
 
 
 def test_the_report(tmp_path: Path) -> None:
