@@ -57,7 +57,9 @@ def requirements(
             continue
         seen.add((key, extras))
         for each in map(Requirement, metadata.requires(key) or []):
-            if each.marker is None or any(each.marker.evaluate({"extra": e}) for e in extras or {""}):
+            if each.marker is None or any(
+                each.marker.evaluate({"extra": e}) for e in extras or {""}
+            ):
                 queue.append((key, each))
 
 
@@ -88,7 +90,9 @@ def others(pins: dict[str, str]) -> list[str]:
             found.append(f"{name} {version} is pinned, none is installed")
             continue
         if used.version.split("+")[0] != version:
-            found.append(f"{name} {version} is pinned, {used.version} of {used.locate_file('')} is used")
+            found.append(
+                f"{name} {version} is pinned, {used.version} of {used.locate_file('')} is used"
+            )
     return found
 
 

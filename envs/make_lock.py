@@ -28,7 +28,9 @@ def closure(names: Iterable[str], extras_of: dict[str, set[str]]) -> dict[str, s
     into `extras_of`, as pip with digests needs them in the pin.
     """
     if found := conflicts(names):
-        sys.exit("No lock file was written; what is installed does not go together:\n" + "\n".join(found))
+        sys.exit(
+            "No lock file was written; what is installed does not go together:\n" + "\n".join(found)
+        )
     pins = {}
     for _, requirement in requirements(names):
         key = normal(requirement.name)
@@ -102,17 +104,34 @@ def main() -> None:
         if key not in run or dev_extras[key] - extras.get(key, set())
     }
     for name, head, pins, asked in (
-        ("lock.txt", "What nic-energy needs besides lock-build.txt and lock-cuda.txt.", base, extras),
-        ("lock-build.txt", "What builds the packages that come as source; first of all.", build, {}),
+        (
+            "lock.txt",
+            "What nic-energy needs besides lock-build.txt and lock-cuda.txt.",
+            base,
+            extras,
+        ),
+        (
+            "lock-build.txt",
+            "What builds the packages that come as source; first of all.",
+            build,
+            {},
+        ),
         ("lock-cuda.txt", "The CUDA libraries of the default torch build.", cuda, extras),
         ("lock-cluster.txt", "What running on a Slurm cluster needs besides.", on_cluster, extras),
         ("lock-dev.txt", "What tests and checks need besides.", extra, dev_extras),
-        ("lock-bench.txt", "What `make bench` compares with, besides lock-dev.txt; optional.", bench, {}),
+        (
+            "lock-bench.txt",
+            "What `make bench` compares with, besides lock-dev.txt; optional.",
+            bench,
+            {},
+        ),
     ):
         write(name, head, pins, hashes, asked)
     write("lock-oldest.txt", "The lowest of requirements-site.in.", oldest, hashes_of(oldest), {})
     pips = "".join(
-        f"      - {key}=={public(v)}\n" for key, v in sorted(run.items()) if key not in WITHOUT_CONDA
+        f"      - {key}=={public(v)}\n"
+        for key, v in sorted(run.items())
+        if key not in WITHOUT_CONDA
     )
     apart = ", ".join(f"{key}=={public(run[key])}" for key in WITHOUT_CONDA)
     (FOLDER / "nic-energy.yaml").write_text(

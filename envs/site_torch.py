@@ -1,10 +1,10 @@
 """Set up .venv over the torch of the machine's own Python, with or without network.
 
 Usage:
-    python envs/site_torch.py describe                    what this Python is and has, as JSON
-    python envs/site_torch.py fetch FOLDER [NODE.json]    the wheels that it needs besides torch
-    python envs/site_torch.py setup VENV [FOLDER]         make VENV, from the wheels in FOLDER or the index
-    python envs/site_torch.py verify MISSING.txt          whether all of it goes together
+    python envs/site_torch.py describe                   what this Python is and has, as JSON
+    python envs/site_torch.py fetch FOLDER [NODE.json]   the wheels that it needs besides torch
+    python envs/site_torch.py setup VENV [FOLDER]        make VENV, with or without the index
+    python envs/site_torch.py verify INSTALLED.txt       whether all of it goes together
 
 Runs on the standard library alone, since the Python that it is about may have nothing else.
 """
@@ -31,11 +31,13 @@ BUILD, RUN = ENVS / "lock-build.txt", ENVS / "lock.txt"
 SOURCES = ("connection-pool",)
 """Published as source alone; built by the pinned setuptools when it is installed."""
 
-BLOCK = re.compile(r"^([a-z0-9-]+)(?:\[[^\]]*\])?==([^\s\\]+)(?: \\\n    --hash=\S+)+\n", re.MULTILINE)
+BLOCK = re.compile(
+    r"^([a-z0-9-]+)(?:\[[^\]]*\])?==([^\s\\]+)(?: \\\n    --hash=\S+)+\n", re.MULTILINE
+)
 RANGE = re.compile(r"^([a-z0-9-]+)(?:>=([\d.]+))?(?:,<([\d.]+))?$", re.MULTILINE)
 USED = (
-    "torch", "torchvision", "numpy", "scipy.stats", "pandas", "pyarrow.parquet", "sklearn.linear_model",
-    "skimage.data", "matplotlib.pyplot", "PIL.Image", "compressai.zoo", "pynvml", "snakemake.api",
+    "torch", "torchvision", "numpy", "scipy.stats", "pandas", "pyarrow.parquet", "PIL.Image",
+    "sklearn.linear_model", "skimage.data", "matplotlib.pyplot", "compressai.zoo", "snakemake.api",
 )  # fmt: skip
 
 
@@ -110,7 +112,7 @@ def locked(path: Path) -> dict[str, tuple[str, str]]:
 
 
 def accepted() -> dict[str, tuple[str, str]]:
-    """(lowest version, version above all) that are accepted of the machine's own; "" for no bound."""
+    """(lowest version, version above all) accepted of the machine's own; "" for no bound."""
     found = RANGE.findall((ENVS / "requirements-site.in").read_text("utf-8"))
     return {name: (low, high) for name, low, high in found}
 
@@ -123,7 +125,7 @@ def lowest() -> dict[str, str]:
 def release(version: str) -> tuple[int, ...]:
     """Its release numbers: a build such as 2.9.0a0+50eac811a6.nv25.9 is one of 2.9.0."""
     numbers = re.match(r"(?:\d+!)?(\d+(?:\.\d+)*)", version)
-    return tuple(map(int, numbers[1].split("."))) + (0, 0, 0) if numbers else ()
+    return (*map(int, numbers[1].split(".")), 0, 0, 0, 0)[:4] if numbers else ()
 
 
 def fits(version: str, bounds: tuple[str, str]) -> bool:
@@ -159,7 +161,9 @@ def refusals(at: Interpreter) -> list[str]:
             found.append(f"{at.executable} has no {name}: {wanted} is needed.")
         elif not fits(version, (low, high)):
             word = "old" if release(version) < release(low) else "new"
-            found.append(f"{at.executable} has {name} {version}, which is too {word}: {wanted} is needed.")
+            found.append(
+                f"{at.executable} has {name} {version}, which is too {word}: {wanted} is needed."
+            )
     if found:
         found.append(
             "Load another module or container, or name its Python: make setup SITE_TORCH=1 "
@@ -175,7 +179,9 @@ def runs_on(file: str, at: Interpreter) -> bool:
     pythons, abis, platforms = (tags.split(".") for tags in file[:-4].split("-")[-3:])
     own = f"cp3{at.minor}"
     older = {f"cp3{minor}" for minor in range(2, at.minor + 1)} if "abi3" in abis else set()
-    return bool({"py3", own, *older} & set(pythons)) and bool({"any", *at.platforms} & set(platforms))
+    return bool({"py3", own, *older} & set(pythons)) and bool(
+        {"any", *at.platforms} & set(platforms)
+    )
 
 
 def lacks(folder: Path, wanted: Iterable[tuple[str, str]], at: Interpreter) -> list[str]:
@@ -195,8 +201,8 @@ def lacks(folder: Path, wanted: Iterable[tuple[str, str]], at: Interpreter) -> l
     if found:
         found.insert(0, f"WHEELHOUSE={folder} lacks {len(found)} packages for {at}:")
         found.append(
-            "Make it for this Python: here `python3 envs/site_torch.py describe > node.json`, and where "
-            "there is a network `make wheelhouse NODE=node.json`."
+            "Make it for this Python: here `python3 envs/site_torch.py describe > node.json`, and "
+            "where there is a network `make wheelhouse NODE=node.json`."
         )
     return found
 
@@ -208,7 +214,7 @@ def run(what: str, *command: str | Path) -> None:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, env={**kept, "PIP_CONSTRAINT": os.devnull})
     if done.returncode:
-        sys.exit(f"{what} failed: see the message above. Nothing was set up.")
+        sys.exit(f"{what} failed: see its message above.")
 
 
 def stop_on(messages: list[str]) -> None:
@@ -225,7 +231,7 @@ def fetch(folder: Path, at: Interpreter) -> None:
     """Download what a Python has to install, with its digests checked."""
     wanted = missing(at.packages)
     folder.mkdir(parents=True, exist_ok=True)
-    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--dest", folder]
+    pip = ["-m", "pip", "download", "--no-deps", "--require-hashes", "--dest", str(folder)]
     there = [f"--python-version=3.{at.minor}", "--implementation=cp"]
     there += [f"--platform={tag}" for tag in at.platforms]
     wheels = [pin for name, pin in wanted.items() if name not in SOURCES]
@@ -233,7 +239,8 @@ def fetch(folder: Path, at: Interpreter) -> None:
     with TemporaryDirectory() as temporary:
         listed = Path(temporary) / "files.txt"
         for options, pins in ((["--only-binary=:all:", *there], wheels), ([], sources)):
-            run("Fetching wheels", *pip, *options, "--requirement", written(listed, pins))
+            if pins:
+                run("pip", sys.executable, *pip, *options, "-r", written(listed, pins))
     stop_on(lacks(folder, ((name, pin[0]) for name, pin in wanted.items()), at))
     size = sum(path.stat().st_size for path in folder.iterdir())
     print(f"{folder}: {len(wanted)} packages for {at}, {size / 1e6:.1f} MB in all.")
@@ -243,7 +250,9 @@ def setup(venv: Path, folder: Path | None) -> None:
     """Make a virtual environment over this Python's own packages."""
     at = describe()
     if Path(sys.prefix).resolve() == venv.resolve():
-        sys.exit(f"{at.executable} is that of {venv} itself: name the Python that has torch, PYTHON=…")
+        sys.exit(
+            f"{at.executable} is that of {venv} itself: name the Python that has torch, PYTHON=…"
+        )
     stop_on(refusals(at))
     wanted = missing(at.packages)
     if folder:
@@ -251,30 +260,27 @@ def setup(venv: Path, folder: Path | None) -> None:
     own = ", ".join(f"{name} {at.packages[name]}" for name in SITE)
     print(f"{own} are those of {at.executable}; installing {len(wanted)} packages ...", flush=True)
     run("venv", sys.executable, "-m", "venv", "--clear", venv)
-    python = venv / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
-    offline = ["--no-index", "--find-links", folder] if folder else []
-    listed = venv / "installed.txt"
-    build = locked(BUILD)
-    for pins in (
-        [pin for name, pin in wanted.items() if name in build],
-        [pin for name, pin in wanted.items() if name not in build],
-    ):
-        if pins:
-            listed = written(listed, pins)
-            run("pip", *pip, "--require-hashes", *offline, "--requirement", listed)
-    run("pip", *pip, "--quiet", "--editable", ENVS.parent)
-    # Last of the folders on the path, so that what was installed comes first.
+    # Last of the folders on the path, so that what is installed here comes first.
     lines = (f"import site; site.addsitedir({folder!r})\n" for folder in at.folders)
     packages = next((venv / "lib").glob("python3*/site-packages"))
     (packages / "zz-site-torch.pth").write_text("".join(lines), "utf-8")
+    python = venv / "bin" / "python"
+    pip = ["-m", "pip", "install", "--no-deps", "--no-build-isolation"]
+    offline = ["--no-index", f"--find-links={folder}"] if folder else []
+    listed, build = venv / "installed.txt", locked(BUILD)
+    tools = [pin for name, pin in wanted.items() if name in build]
+    rest = [pin for name, pin in wanted.items() if name not in build]
+    for pins in filter(None, (tools, rest)):
+        run("pip", python, *pip, "--require-hashes", *offline, "-r", written(listed, pins))
+    run("pip", python, *pip, "--quiet", "--editable", ENVS.parent)
     done = subprocess.run([python, __file__, "verify", written(listed, wanted.values())])
     if done.returncode:
         sys.exit(f"{venv} was made, but does not go together: see the lines above.")
+    print(f"{venv} is set up: {own}; of {at}.")
 
 
 def verify(listed: Path) -> None:
-    """Whether what was installed is what is used, all requirements are met, and all can be imported."""
+    """Whether what was installed is used, all requirements are met, and all can be imported."""
     from installed import conflicts, names_of, others, pinned
 
     found = others(pinned(listed))
@@ -290,9 +296,13 @@ def verify(listed: Path) -> None:
         try:
             torch.zeros(1).numpy()
         except RuntimeError as error:
-            found.append(f"torch {torch.__version__} cannot use numpy {metadata.version('numpy')}: {error}")
+            found.append(
+                f"torch {torch.__version__} cannot use numpy {metadata.version('numpy')}: {error}"
+            )
     if found and os.environ.get("PYTHONPATH"):
-        found.append("PYTHONPATH comes before what was installed: unset it and run make setup again.")
+        found.append(
+            "PYTHONPATH comes before what was installed: unset it and run make setup again."
+        )
     stop_on(found)
 
 
