@@ -71,7 +71,7 @@ def write_log(path: Path, meter: WallMeter, gpus: Sequence[VirtualGpu], seed: in
     start = gpus[0].timeline.start_s - meter.before_s
     end = gpus[-1].now() + meter.period_s
     step = meter.period_s / (1 + meter.drift)
-    nodes = start + step * np.arange(math.floor((end - start) / step) + 1)
+    nodes = start + step * np.arange(math.floor((end - start) / step) + 1, dtype=np.float64)
     power = np.diff(_energy_j(gpus, nodes)) / step / meter.efficiency
     middle = (nodes[1:] + nodes[:-1]) / 2
     power = power + meter.host_w + meter.wander_w * _wander(middle, meter.wander_s, random)

@@ -7,45 +7,36 @@ Usage: python envs/make_lock.py (inside the environment that passes the tests, w
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
-from pathlib import Path
 
-from packaging.requirements import Requirement
+from installed import FOLDER, IGNORED, conflicts, names_of, normal, pinned, requirements
+from site_torch import lowest
 
-FOLDER = Path(__file__).resolve().parent
 CUDA = re.compile(r"^(nvidia-(?!ml-py)|cuda-|triton)")
+BUILD = ("setuptools", "wheel")
+WITHOUT_CONDA = sorted({name for name, _ in IGNORED})
+"""Their metadata does not go together with the rest, and conda cannot be told to pass it over."""
+
 INSTALLER = "pip"
 """Comes with Python, is there before a lock file is read, and is not replaced by one."""
 PIN = re.compile(r"^([a-z0-9-]+)==\S+((?:\s+--hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE)
-
-
-def names_of(path: Path) -> list[str]:
-    lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
-    return [Requirement(line).name for line in lines if line]
 
 
 def closure(names: Iterable[str], extras_of: dict[str, set[str]]) -> dict[str, str]:
     """Versions of the requirements and of all that they require; the extras that are asked for go
     into `extras_of`, as pip with digests needs them in the pin.
     """
-    found: dict[str, str] = {}
-    queue = [(name, frozenset[str]()) for name in names]
-    seen = set()
-    while queue:
-        name, extras = queue.pop()
-        key = re.sub(r"[-_.]+", "-", name).lower()
-        if (key, extras) in seen:
-            continue
-        seen.add((key, extras))
-        found[key] = metadata.version(key)
-        extras_of.setdefault(key, set()).update(extras)
-        for text in metadata.requires(key) or []:
-            requirement = Requirement(text)
-            marker = requirement.marker
-            if marker is None or any(marker.evaluate({"extra": e}) for e in extras or {""}):
-                queue.append((requirement.name, frozenset(requirement.extras)))
-    return found
+    if found := conflicts(names):
+        sys.exit(
+            "No lock file was written; what is installed does not go together:\n" + "\n".join(found)
+        )
+    pins = {}
+    for _, requirement in requirements(names):
+        key = normal(requirement.name)
+        pins[key] = metadata.version(key)
+        extras_of.setdefault(key, set()).update(requirement.extras)
+    return pins
 
 
 def hashes_of(pins: dict[str, str]) -> dict[str, list[str]]:
@@ -72,13 +63,6 @@ def hashes_of(pins: dict[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def pinned(path: Path) -> dict[str, str]:
-    """The pins of lock-bench.txt, which are chosen by hand: its packages are not installed where
-    the others are locked.
-    """
-    return dict(re.findall(r"^([a-z0-9-]+)==([^\s\\]+)", path.read_text(), re.MULTILINE))
-
-
 def public(version: str) -> str:
     return version.split("+")[0]
 
@@ -86,9 +70,9 @@ def public(version: str) -> str:
 def write(
     name: str,
     head: str,
-    pins: dict[str, str],
-    hashes: dict[str, list[str]],
-    extras_of: dict[str, set[str]],
+    pins: Mapping[str, str],
+    hashes: Mapping[str, list[str]],
+    extras_of: Mapping[str, set[str]],
 ) -> None:
     lines = [f"# {head}", "# Written by `make lock`; do not edit."]
     for key, version in sorted(pins.items()):
@@ -107,43 +91,52 @@ def main() -> None:
     cluster = closure(names_of(FOLDER / "requirements-cluster.in"), extras)
     for pins in (run, dev, cluster):
         pins.pop(INSTALLER, None)
-    bench = pinned(FOLDER / "lock-bench.txt")
+    bench, oldest = pinned(FOLDER / "lock-bench.txt"), lowest()
     hashes = hashes_of({**run, **dev, **cluster, **bench})
     cuda = {key: version for key, version in run.items() if CUDA.match(key)}
-    base = {key: version for key, version in run.items() if key not in cuda}
-    write(
-        "lock.txt",
-        "Everything that nic-energy needs, torch's CUDA libraries apart.",
-        base,
-        hashes,
-        extras,
-    )
-    write("lock-cuda.txt", "The CUDA libraries of the default torch build.", cuda, hashes, extras)
+    build = {key: version for key, version in run.items() if key in BUILD}
+    base = {key: version for key, version in run.items() if key not in {**cuda, **build}}
     on_cluster = {key: version for key, version in cluster.items() if key not in run}
-    write(
-        "lock-cluster.txt",
-        "What running on a Slurm cluster needs besides lock.txt: pip install --no-deps.",
-        on_cluster,
-        hashes,
-        extras,
-    )
     # An extra that only the tests ask for is theirs to pin: what it needs is not in lock.txt.
     extra = {
         key: version
         for key, version in dev.items()
         if key not in run or dev_extras[key] - extras.get(key, set())
     }
-    write("lock-dev.txt", "What tests and checks need besides.", extra, hashes, dev_extras)
-    write(
-        "lock-bench.txt",
-        "What `make bench` compares with, besides lock.txt and lock-dev.txt; optional.",
-        bench,
-        hashes,
-        extras,
+    for name, head, pins, asked in (
+        (
+            "lock.txt",
+            "What nic-energy needs besides lock-build.txt and lock-cuda.txt.",
+            base,
+            extras,
+        ),
+        (
+            "lock-build.txt",
+            "What builds the packages that come as source; first of all.",
+            build,
+            {},
+        ),
+        ("lock-cuda.txt", "The CUDA libraries of the default torch build.", cuda, extras),
+        ("lock-cluster.txt", "What running on a Slurm cluster needs besides.", on_cluster, extras),
+        ("lock-dev.txt", "What tests and checks need besides.", extra, dev_extras),
+        (
+            "lock-bench.txt",
+            "What `make bench` compares with, besides lock-dev.txt; optional.",
+            bench,
+            {},
+        ),
+    ):
+        write(name, head, pins, hashes, asked)
+    write("lock-oldest.txt", "The lowest of requirements-site.in.", oldest, hashes_of(oldest), {})
+    pips = "".join(
+        f"      - {key}=={public(v)}\n"
+        for key, v in sorted(run.items())
+        if key not in WITHOUT_CONDA
     )
-    pips = "".join(f"      - {key}=={public(v)}\n" for key, v in sorted(run.items()))
+    apart = ", ".join(f"{key}=={public(run[key])}" for key in WITHOUT_CONDA)
     (FOLDER / "nic-energy.yaml").write_text(
         "# For `snakemake --sdm conda`. Written by `make lock`; do not edit.\n"
+        f"# Besides, nic-energy.post-deploy.sh installs {apart}.\n"
         "channels:\n  - conda-forge\n  - nodefaults\n"
         "dependencies:\n  - python =3.11\n  - pip\n  - pip:\n" + pips
     )

@@ -7,6 +7,7 @@ set -euo pipefail
 project=${NIC_ENERGY_PROJECT:?the folder of this project; the Snakefile sets it}
 # Packages beside the environment are none of its own, and its jobs do not get to see them either.
 unset PYTHONPATH
-# With the setuptools that nic-energy.yaml pins.
-"${CONDA_PREFIX:?no conda environment is active}/bin/python" -m pip install \
-    --no-deps --no-build-isolation --editable "$project"
+# With the setuptools that nic-energy.yaml pins. Without dependencies, which that file has too:
+# CompressAI's metadata asks for an older numpy than its code, and conda's pip would refuse both.
+"${CONDA_PREFIX:?no conda environment is active}/bin/python" -m pip install --no-deps --no-build-isolation \
+    "$(grep -oE '^compressai==[0-9.]+' "$project/envs/lock.txt")" --editable "$project"

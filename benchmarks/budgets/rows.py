@@ -173,7 +173,8 @@ def polars(path: Path) -> list[Any]:
         pl.len().alias("n"), y.mean().alias("mean"), slope.alias("slope"),
         (y.mean() - slope * x.mean()).alias("intercept"),
     )  # fmt: skip
-    return lines.sort(KEYS).collect(engine="streaming").rows()
+    found: list[Any] = lines.sort(KEYS).collect(engine="streaming").rows()
+    return found
 
 
 def brought(path: Path) -> list[Any]:

@@ -26,6 +26,7 @@ SCHEMA_VERSION = "1.1"
 METADATA_KEY = b"nic_energy"
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ BOARD = MeterSpec("made up", "board", 0.05, 0.02)
 
 
 def spans(start_s: float, power: FloatArray, seconds: float, executions: float) -> Spans:
-    start = start_s + (seconds + 1) * np.arange(len(power))
+    start = start_s + (seconds + 1) * np.arange(float(len(power)))
     return Spans(start, start + seconds, power, np.full(len(power), executions))
 
 

@@ -80,7 +80,7 @@ def test_make_gpu_test_runs_them_and_a_part_of_them_is_no_success(
     campaign.draw(*DISPLAY)
     options = f"--gpu-results={tmp_path} -p no:cacheprovider -k same_device"
     code, said = run(
-        campaign, "make", "--directory", str(ROOT), "--old-file", ".venv/.ready-dev", "gpu-test",
+        campaign, "make", "--directory", str(ROOT), "--old-file", ".venv/.ready", "gpu-test",
         "QUICK=1", PYTEST_ADDOPTS=options,
     )  # fmt: skip
     assert code != 0

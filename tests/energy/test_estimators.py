@@ -80,7 +80,7 @@ def test_the_counter_is_read_at_its_ticks() -> None:
         (np.where(TIME < 8, TIME, TIME - 8), "went backwards"),
     ],
 )
-def test_a_counter_that_cannot_be_used_is_refused(values: np.ndarray, message: str) -> None:  # type: ignore[type-arg]
+def test_a_counter_that_cannot_be_used_is_refused(values: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         counter(TIME, values, 5.0, 10.0)
 
@@ -101,7 +101,7 @@ def test_a_steady_device_keeps_its_samples() -> None:
 
 
 def test_the_sensors_own_time_stamp_tells_a_repeat_from_an_equal_value() -> None:
-    stamps = np.arange(len(TIME)) // 2.0
+    stamps = np.arange(float(len(TIME))) // 2.0
     assert len(fresh(TIME, CONSTANT, stamps)[0]) == pytest.approx(len(TIME) / 2, abs=1)
     assert len(fresh(TIME[:2], CONSTANT[:2])[0]) == 2
 

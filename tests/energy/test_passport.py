@@ -294,7 +294,7 @@ def test_equal_values_in_a_row_and_lost_readings_do_not_change_the_period() -> N
 
 def test_values_that_mostly_repeat_hide_updates_but_not_the_period() -> None:
     rng = np.random.default_rng(4)
-    updates = 0.0997 * np.arange(900)
+    updates = 0.0997 * np.arange(900.0)
     values = np.cumsum(rng.random(900) < 0.4).astype(float)
     assert period_of(find_updates(*polled(updates, values))).period_s == pytest.approx(
         0.0997, rel=0.005
@@ -302,7 +302,7 @@ def test_values_that_mostly_repeat_hide_updates_but_not_the_period() -> None:
 
 
 def test_an_update_in_a_gap_of_the_record_is_left_out() -> None:
-    updates = 0.1 * np.arange(100)
+    updates = 0.1 * np.arange(100.0)
     time, shown = polled(updates, np.arange(100.0))
     kept = (time < 3.03) | (time > 3.38)
     found = find_updates(time[kept], shown[kept])
@@ -311,7 +311,7 @@ def test_an_update_in_a_gap_of_the_record_is_left_out() -> None:
 
 
 def test_stamps_that_are_those_of_the_readings_are_not_taken_for_updates() -> None:
-    updates = 0.1 * np.arange(200)
+    updates = 0.1 * np.arange(200.0)
     time, shown = polled(updates, np.random.default_rng(2).random(200))
     wall = time + 1e9
     of_readings = find_updates(time, shown, wall, np.round(wall * 1e6))

@@ -10,7 +10,7 @@ from nic_energy.images import index_images, load_rgb, prepare_image
 from tests.images.pictures import archive, images, picture, png
 
 
-def prepared(tmp_path: Path, name: str = "x.png", **options: object) -> np.ndarray:  # type: ignore[type-arg]
+def prepared(tmp_path: Path, name: str = "x.png", **options: object) -> np.ndarray:
     source = images(source="folder", path=str(tmp_path / "photos"), **options)
     (entry,) = index_images(source, None)
     prepare_image(entry, source, None, tmp_path / "out.png")

@@ -96,7 +96,7 @@ def test_the_temperature_obeys_its_differential_equation() -> None:
 
 def test_the_ripple_is_nothing_over_whole_executions_and_most_over_half() -> None:
     with_ripple, without = timeline(LOAD), timeline(replace(LOAD, ripple_w=0.0))
-    periods = LOAD.start_s + LOAD.ripple_s * np.arange(1, 200)
+    periods = LOAD.start_s + LOAD.ripple_s * np.arange(1.0, 200.0)
     more = with_ripple.energy_j(periods) - without.energy_j(periods)
     assert more == pytest.approx(0, abs=1e-8)
     halves = periods - LOAD.ripple_s / 2

@@ -69,7 +69,7 @@ def test_equal_sizes_make_the_papers_split_optimistic_and_the_grouped_one_not() 
         )
         assert line is not None
         unseen = (ALPHA * x + BETA) * (1 + 0.1 * rng.standard_normal(5))
-        errors["true"].append(100 * np.mean(np.abs(line.predict(x) - unseen) / unseen))
+        errors["true"].append(100 * float(np.mean(np.abs(line.predict(x) - unseen) / unseen)))
     paper, by_size, true = (float(np.mean(errors[name])) for name in (PAPER, BY_SIZE, "true"))
     assert paper < 0.75 * true
     assert by_size > 0.95 * true

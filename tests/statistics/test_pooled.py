@@ -138,7 +138,7 @@ def test_too_little_is_no_answer(modalities: int, counts: tuple[int, ...]) -> No
 
 def test_no_scatter_is_no_answer() -> None:
     assert pooled([np.full(6, level) for level in (0.1, 0.2, 0.3, 0.4)]) is None
-    assert pooled([level * (1 + 0.01 * np.arange(-3, 4)) for level in (1.0, 2.0, 3.0)]) is None
+    assert pooled([level * (1 + 0.01 * np.arange(-3.0, 4.0)) for level in (1.0, 2.0, 3.0)]) is None
     assert pooled([]) is None
 
 

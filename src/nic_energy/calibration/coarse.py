@@ -123,7 +123,7 @@ def _correlate(sensor: PowerRecord, meter: PowerRecord, names: tuple[str, str]) 
     # Rounding of the transforms leaves a little where there is nothing.
     varies = (x_var > 1e-6 * x.var()) & (y_var > 1e-6 * y.var()) & (cells >= 3)
     scale = np.sqrt(np.where(varies, x_var * y_var, 1.0))
-    lags = np.arange(len(cells)) - (len(x) - 1)
+    lags = np.arange(len(cells), dtype=np.float64) - (len(x) - 1)
     return _Offsets(
         meter.start_s - sensor.start_s + lags * float(cell),
         np.where(varies, np.clip(both / scale, -1, 1), 0.0),
@@ -143,7 +143,7 @@ def _grid(record: PowerRecord, cell_s: float, name: str) -> tuple[FloatArray, Fl
     if count > MOST_CELLS:
         days = (record.end_s - record.start_s) / 86400
         raise InputError(f"{name}: spans {days:.0f} days; some of its time stamps must be wrong.")
-    edges = record.start_s + cell_s * np.arange(count + 1)
+    edges = record.start_s + cell_s * np.arange(count + 1, dtype=np.float64)
     power = record.mean_w(edges[:-1], edges[1:])
     known = np.isfinite(power)
     if known.sum() < 3:

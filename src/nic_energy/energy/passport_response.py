@@ -255,8 +255,8 @@ class _Problem:
             gram = weighted.T @ means
             scale = np.sqrt(np.diag(gram)) + 1e-12
             normal = gram / np.outer(scale, scale)
-            amplitudes = np.linalg.lstsq(normal, weighted.T @ self.values / scale, rcond=1e-12)[0]
-            amplitudes = amplitudes / scale
+            scaled = np.linalg.lstsq(normal, weighted.T @ self.values / scale, rcond=1e-12)[0]
+            amplitudes: FloatArray = np.asarray(scaled / scale, dtype=np.float64)
             residuals = self.values - means @ amplitudes
             size = np.abs(residuals)
             weights = self.limit_w / np.maximum(size, self.limit_w) if robust else weights

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nic_energy.energy.estimators import MAX_AGE_S, READING_SHARE
-from nic_energy.traces import FloatArray
+from nic_energy.traces import BoolArray, FloatArray
 
 LEAST_UPDATES = 30
 """Fewer updates say nothing about their period."""
@@ -170,7 +170,7 @@ def _shortest_common(intervals: FloatArray) -> float:
     return typical
 
 
-def _numbered(intervals: FloatArray, period: float) -> tuple[FloatArray, FloatArray]:
+def _numbered(intervals: FloatArray, period: float) -> tuple[FloatArray, BoolArray]:
     """(periods that each interval spans, whether it spans a whole and small number)."""
     number = np.maximum(np.round(intervals / period), 1.0)
     fits = (number <= MOST_SKIPPED) & (np.abs(intervals - number * period) < TOLERANCE * period)

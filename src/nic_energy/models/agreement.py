@@ -171,7 +171,9 @@ def compare_orders(
         "tau_high": (concordant - discordant + undecided) / total,
         "reversed": ";".join(
             f"{names[i]}<{names[j]}" if order < 0 else f"{names[j]}<{names[i]}"
-            for i, j, order, sign in zip(*above, first, signs, strict=True)
+            for i, j, order, sign in zip(
+                *(side.tolist() for side in above), first, signs, strict=True
+            )
             if sign < 0
         ),
     }

@@ -81,7 +81,9 @@ def _pixels_and_size(rows: Rows) -> Fit:
         known = dict(zip(found.sizes, found.effects, strict=True)) if found else {}
 
         def predict(test: IntArray) -> FloatArray:
-            effects = np.array([known.get(size, 0.0) for size in rows.padded_size[test]])
+            effects: FloatArray = np.array(
+                [known.get(size, 0.0) for size in rows.padded_size[test]]
+            )
             return line.predict(rows.pixels[test]) * (1 + effects)
 
         return predict

@@ -283,7 +283,7 @@ def _line(
     return FittedLine(
         intercept,
         slope,
-        covariances,
+        np.asarray(covariances, dtype=np.float64),
         Wander("x", 0.0, 0.0),
         chi_squared,
         len(x),

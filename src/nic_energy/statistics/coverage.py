@@ -19,9 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nic_energy.statistics.stopping import StoppingRule
-from nic_energy.traces import FloatArray
+from nic_energy.traces import BoolArray, FloatArray
 
-BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
 TRUE_MEAN = 1.0
@@ -120,7 +119,7 @@ def stopped(rule: StoppingRule, means: FloatArray, stds: FloatArray, met: BoolAr
         met: same shape; `holds`, or another rule under test.
     """
     most = rule.max_repetitions
-    converged: BoolArray = met[:, :most].any(axis=1)
+    converged: BoolArray = np.any(met[:, :most], axis=1)
     last = np.where(converged, met[:, :most].argmax(axis=1), most - 1)
     rows = np.arange(len(last))
     half_units = _unit_widths(replace(rule, interval="two_sided"), most) / 2

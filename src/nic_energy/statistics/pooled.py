@@ -219,7 +219,7 @@ def _scatters(residuals: FloatArray) -> bool:
 
 
 def _centred(count: int) -> FloatArray:
-    centred: FloatArray = np.arange(count) - (count - 1) / 2
+    centred = np.arange(count, dtype=np.float64) - (count - 1) / 2
     return centred
 
 
