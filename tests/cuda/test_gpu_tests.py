@@ -48,12 +48,19 @@ def test_first_light_ends_with_its_page_and_a_bundle_that_another_lab_verifies(
     """The GPU tests in their short form, a network that runs in a millisecond, small images."""
     campaign.draw(*DISPLAY)
     campaign.config = {}
-    protocol = {"idle_s": 2, "idle_settle_max_s": 0, "paired_settle_max_s": 0}
+    protocol = {
+        "idle_s": 2,
+        "idle_settle_max_s": 0,
+        "paired_settle_max_s": 0,
+        "lead_in_s": 0.1,
+        "sampling_hz": 50,
+    }
     campaign.configure(
         networks_table="networks.tsv",
         networks=[{"name": "tiny", "qualities": [1, 3]}],
         images={**SHORTER["images"], "select": 3},
         protocol=protocol,
+        passport=False,  # two minutes; test_campaign.py has one
     )
     code, said = run(
         campaign, "nic-energy", "first-light", "--quick", "--device", "cuda:0",
