@@ -12,7 +12,7 @@ from nic_energy import cublas
 from tests.fake_cuda import FakeCuda, Gpu
 from tests.fake_nvml import FakeNvml
 from tests.images.pictures import picture
-from tests.workflow.campaign import ROOT, TABLE, Campaign
+from tests.workflow.campaign import CONFIG, ROOT, TABLE, Campaign
 
 LOAD_W = 100.0
 STEADY = ("trace 1:50:0", "update_ms 10", "window_ms 10", "energy_ms 10")
@@ -20,15 +20,7 @@ STEADY = ("trace 1:50:0", "update_ms 10", "window_ms 10", "energy_ms 10")
 SHORTER: dict[str, Any] = {
     "setup": "lab",
     "weights": "random",
-    "images": {
-        "collection": "photos",
-        "source": "folder",
-        "path": "photos",
-        "url": None,
-        "md5": None,
-        "count": None,
-        "pixel_sum": None,
-    },
+    "images": CONFIG["images"],
     "worker": {"idle_s": 240},
     "protocol": {
         "idle_s": 2,

@@ -10,6 +10,9 @@ from pathlib import Path
 SOURCE = Path(__file__).with_name("fake_nvml.c")
 NAME = "libnvidia-ml.so.1"
 
+FIRST, SECOND = (f"GPU-fa4e0000-0000-4000-8000-{index:012d}" for index in range(2))
+"""UUIDs of its GPUs, where a test gives no others."""
+
 
 def build(folder: Path) -> Path:
     """Compile the library into a folder; fails with the command that installs what is missing."""
