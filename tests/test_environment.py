@@ -42,7 +42,7 @@ def test_every_direct_requirement_is_locked() -> None:
 def test_the_environment_is_installed_with_its_digests_checked() -> None:
     makefile = (project_root() / "Makefile").read_text()
     installs = [line for line in makefile.splitlines() if re.search(r"-r envs/lock", line)]
-    assert len(installs) == 5
+    assert len(installs) == 7
     assert all("$(INSTALL)" in line for line in installs)
     assert "--require-hashes" in re.search(r"^INSTALL := (.*)$", makefile, re.MULTILINE)[1]  # type: ignore[index]
 

@@ -11,8 +11,12 @@ import json, os, types
 
 FOUND = json.loads(os.environ["FAKE_TORCH"])
 
+def init():
+    if not FOUND["devices"]:
+        raise RuntimeError("No CUDA GPUs are available")
+
 class cuda:
-    init = staticmethod(lambda: None)
+    init = staticmethod(init)
     is_available = staticmethod(lambda: bool(FOUND["devices"]))
     device_count = staticmethod(lambda: len(FOUND["devices"]))
     get_arch_list = staticmethod(lambda: FOUND["architectures"])
