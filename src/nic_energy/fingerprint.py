@@ -24,6 +24,7 @@ MEASURING: tuple[str, ...] = (
     "codecs/networks.py",
     "codecs/padding.py",
     "codecs/weights.py",
+    "cublas.py",
     "energy/admissibility.py",
     "energy/estimators.py",
     "energy/idle.py",
@@ -62,7 +63,12 @@ PASSPORT_ANALYSIS: tuple[str, ...] = (
     "energy/passport_updates.py",
 )
 METER_FILES: dict[str, tuple[str, ...]] = {
-    "nvml": ("meters/nvml.py", "meters/nvml_identity.py"),
+    "nvml": (
+        "meters/nvml.py",
+        "meters/nvml_calls.py",
+        "meters/nvml_facts.py",
+        "meters/nvml_identity.py",
+    ),
     "rapl": ("meters/rapl.py",),
     "cpu_load": ("meters/cpu_load.py",),
     "virtual": ("measure/virtual.py", "meters/virtual"),
