@@ -9,7 +9,6 @@ Usage:
 Runs on the standard library alone, since the Python that it is about may have nothing else.
 """
 
-import importlib
 import json
 import os
 import platform
@@ -286,10 +285,10 @@ def verify(listed: Path) -> None:
     found = others(pinned(listed))
     found += conflicts(names_of(ENVS / "requirements.in"), frozenset({"torch", "torchvision"}))
     for name in USED:
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001
-            found.append(f"import {name}: {error}")
+        command = [sys.executable, "-W", "ignore", "-c", f"import {name}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            found.append(f"import {name}: {done.stderr.strip().rpartition(chr(10))[2]}")
     if not found:
         import torch
 

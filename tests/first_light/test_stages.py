@@ -358,4 +358,4 @@ def test_its_waiting_worker_leaves_the_gpu_and_others_stay(
 
 def test_the_makefile_starts_it() -> None:
     text = (project_root() / "Makefile").read_text()
-    assert "first-light: $(VENV)/.ready-dev\n\t@nic-energy first-light --device $(DEVICE)\n" in text
+    assert "\nfirst-light: setup\n\t@nic-energy first-light --device $(DEVICE) " in text

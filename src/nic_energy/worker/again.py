@@ -44,7 +44,7 @@ def failed_twice(of_campaign: bool) -> None:
     say(
         "the device or its meter failed twice in a row, the second time in a new process. See "
         "dmesg for Xid errors and nvidia-smi; a GPU that has failed needs a reset or a reboot. "
-        "If it is always this modality, leave it out (images.select, networks)."
+        "If it is always this modality, leave it out (images.select, networks)"
     )
     if of_campaign and (process := snakemake()) is not None:
         os.kill(process, signal.SIGTERM)

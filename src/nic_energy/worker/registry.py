@@ -82,11 +82,22 @@ class Status:
 
 
 def runtime_folder() -> Path:
-    """The folder of this user's workers, made if it is not there.
+    """The folder of this user's workers, made if it is not there, where they can listen.
 
     Raises:
         DeviceError: a folder of that name is not this user's alone, or its path is too long.
     """
+    folder = _own_folder()
+    length = len(os.fsencode(Address(folder, "0" * KEY_DIGITS).socket))
+    if length > LONGEST_SOCKET:
+        raise DeviceError(
+            f"{folder}: too long a path for a worker's socket ({length} bytes, at most "
+            f"{LONGEST_SOCKET}). Set XDG_RUNTIME_DIR to a folder with a shorter path."
+        )
+    return folder
+
+
+def _own_folder() -> Path:
     parent = os.environ.get("XDG_RUNTIME_DIR")
     folder = Path(parent) / "nic-energy" if parent else Path(f"/tmp/nic-energy-{os.getuid()}")  # noqa: S108
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,12 +107,6 @@ def runtime_folder() -> Path:
         raise DeviceError(
             f"{folder}: is not a folder of this user alone, so anyone could answer for the "
             "worker. Remove it, or set XDG_RUNTIME_DIR to a folder of your own."
-        )
-    length = len(os.fsencode(Address(folder, "0" * KEY_DIGITS).socket))
-    if length > LONGEST_SOCKET:
-        raise DeviceError(
-            f"{folder}: too long a path for a worker's socket ({length} bytes, at most "
-            f"{LONGEST_SOCKET}). Set XDG_RUNTIME_DIR to a folder with a shorter path."
         )
     return folder
 
@@ -121,7 +126,7 @@ def write_status(address: Address, status: Status) -> None:
 
 def workers() -> Iterator[tuple[Address, Status]]:
     """The workers of this user that are alive; what dead ones left behind is removed."""
-    folder = runtime_folder()
+    folder = _own_folder()
     for path in sorted(folder.glob("*.json")):
         address = Address(folder, path.stem)
         try:
