@@ -15,6 +15,7 @@ from nic_energy.traces import read_meta
 from tests.cuda.campaign import LOAD_W, TINY, CudaCampaign
 from tests.fake_cuda import Gpu
 from tests.images.pictures import picture
+from tests.workflow.campaign import ROOT
 
 pytestmark = pytest.mark.workflow
 
@@ -89,7 +90,10 @@ def test_one_photograph_alone_takes_the_idle_reference_of_the_campaign(
 
 def test_the_doctor_finds_nothing_wrong_with_a_gpu_that_can_measure(measured: CudaCampaign) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "nic_energy.cli", "doctor", "--config", "campaign.yaml"],
+        [
+            *(sys.executable, "-m", "nic_energy.cli", "doctor"),
+            *(str(ROOT / "config" / "config.yaml"), "campaign.yaml"),
+        ],
         cwd=measured.folder,
         env=measured.env(),
         capture_output=True,
