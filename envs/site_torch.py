@@ -144,9 +144,11 @@ def kept(name: str, pin: str, there: Mapping[str, str]) -> bool:
 
 
 def missing(there: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """(version, lines with the digests) of what has to be installed, by name."""
-    pins = locked(BUILD) | locked(RUN)
-    return {name: pin for name, pin in pins.items() if not kept(name, pin[0], there)}
+    """(version, lines with the digests) of what has to be installed, by name: always what builds,
+    since a new environment of Python 3.11 has an older setuptools of its own, which comes first.
+    """
+    lacked = {name: pin for name, pin in locked(RUN).items() if not kept(name, pin[0], there)}
+    return locked(BUILD) | lacked
 
 
 def refusals(at: Interpreter) -> list[str]:

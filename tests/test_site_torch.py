@@ -125,6 +125,30 @@ def test_a_missing_wheelhouse_stops_the_set_up_before_anything_is_made(tmp_path:
     assert not venv.exists()
 
 
+def test_what_builds_is_installed_though_the_machine_has_it() -> None:
+    build = pinned(site_torch.BUILD)
+    assert set(missing({**OWN, **LOCK, **build})) == set(build) == {"setuptools", "wheel"}
+
+
+def test_a_wheel_that_was_changed_is_refused(tmp_path: Path) -> None:
+    """By its digest in the lock file, not by one that comes with the folder."""
+    folder, venv = tmp_path / "wheels", tmp_path / "venv"
+    folder.mkdir()
+    for name, version in {**LOCK, **pinned(site_torch.BUILD)}.items():
+        if name in missing(describe().packages):
+            (folder / f"{name.replace('-', '_')}-{version}-py3-none-any.whl").write_bytes(
+                b"changed"
+            )
+    done = subprocess.run(
+        [sys.executable, site_torch.__file__, "setup", str(venv), str(folder)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert done.stderr.splitlines()[-1] == "pip failed: see its message above."
+
+
 def test_what_is_installed_here_goes_together() -> None:
     """But for one requirement, which CompressAI states and does not have."""
     assert conflicts(["snakemake", "compressai", "pandas", "pyarrow", "scikit-learn"]) == []
