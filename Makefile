@@ -101,8 +101,8 @@ test: $(VENV)/.ready-dev
 	pytest --numprocesses 2 --dist loadscope --cov --cov-report= --cov-report=term:skip-covered --cov-fail-under=85
 
 # What numpy, pandas and pyarrow matter to: about a minute.
-OLDEST := tests/calibration/test_fit.py tests/codecs tests/energy/test_estimators.py tests/energy/test_table.py \
-	tests/figures/test_figures.py tests/images tests/models/test_models.py tests/statistics tests/test_tables.py tests/test_traces.py
+OLDEST := tests/bundle/test_kept.py tests/calibration/test_fit.py tests/codecs tests/energy/test_estimators.py \
+	tests/energy/test_table.py tests/figures/test_figures.py tests/images tests/models/test_models.py tests/statistics tests/test_tables.py tests/test_traces.py
 
 # The lowest versions that SITE_TORCH=1 accepts, numpy 1.26 among them, before those of .venv.
 $(VENV)/.ready-oldest: $(VENV)/.ready-dev envs/lock-oldest.txt
