@@ -396,7 +396,7 @@ ILLS: tuple[Ill, ...] = (
         "counter and power disagree, and the estimator is the counter",
         "counter_agreement",
         "failure",
-        r"-(20\.\d|19\.[5-9]) %.*the configuration's estimator is the counter.*estimator: trapezoid",
+        r"-(20\.\d|19\.[5-9]) %.*configuration's estimator is the counter.*estimator: trapezoid",
         ("counter_percent 80",),
         config={"estimator": "counter"},
     ),
