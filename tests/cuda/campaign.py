@@ -42,11 +42,10 @@ TINY: dict[str, Any] = {
     "networks_table": "networks.tsv",
     "networks": [{"name": "tiny", "qualities": [1]}],
     "passport": False,
-    "neighbours": "allow",
     "protocol": {"preheat_celsius": None},
 }
 """A network that runs in a millisecond; no characterisation of the sensor, which takes two minutes;
-no preheating; and no waiting for the campaigns of other tests."""
+and no preheating."""
 
 
 def a_uuid() -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nic_energy import cublas
+from nic_energy.measure.neighbours import Machine
 from tests.fake_cuda import FakeCuda, Fault, Gpu, uuid_of
 
 HEAD = """
@@ -184,3 +185,16 @@ print(json.dumps([*said, str((there + there.cpu().to("cuda:0")).device)]))
     assert "Tensor.cpu()" in numpy
     assert plain is None
     assert device == "cuda:0"
+
+
+def test_its_gpus_share_a_machine_with_no_others(cuda: FakeCuda, tmp_path: Path) -> None:
+    """Campaigns of tests side by side do not wait for each other; two on one stand-in do."""
+    program = """
+from pathlib import Path
+from nic_energy.measure.neighbours import Machine
+print(json.dumps([Machine.of(each, Path(each)).label for each in ("cuda:0", "cuda:1")]))
+"""
+    here, other = run(cuda, program), run(FakeCuda(tmp_path / "other").put(), program)
+    labels = {*here, *other, Machine.of("cuda:0", tmp_path).label}
+    assert (here[0], other[0]) == (here[1], other[1])
+    assert len(labels) == 3

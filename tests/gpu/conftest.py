@@ -14,7 +14,7 @@ from nic_energy.measure.lock import device_lock
 from nic_energy.worker.registry import clear_device
 from tests.gpu.apart import Apart
 from tests.gpu.findings import Finding, Report, UnmetError
-from tests.gpu.rig import RESULTS, VIRTUAL, Rig, expected, rig
+from tests.gpu.rig import RESULTS, VIRTUAL, VIRTUAL_SEED, Rig, expected, rig
 
 NOT_ASKED = "needs a GPU and a session of its own: make gpu-test"
 
@@ -40,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Small images and short stretches of load: do the tests work at all?",
     )
+    group.addoption(
+        "--gpu-virtual-seed",
+        type=int,
+        default=VIRTUAL_SEED,
+        help="Seed of the virtual GPU: that of a campaign tests the virtual GPU of the campaign.",
+    )
     group.addoption("--gpu-results", default=str(RESULTS), help="Folder of the report.")
 
 
@@ -59,7 +65,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     report = Report(folder / "report.json", source, {"device": device, "uuid": None}, expected())
     config.stash[REPORT] = report
     try:
-        found = rig(device, folder, quick)
+        found = rig(device, folder, quick, int(config.getoption("--gpu-virtual-seed")))
     except DeviceError as error:
         report.add(Finding("device", "the GPU is found", {}, (str(error),)))
         pytest.exit(f"no GPU test ran. {error}", returncode=DeviceError.exit_code)

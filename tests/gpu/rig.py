@@ -17,7 +17,8 @@ from tests.gpu.station import Station
 
 VIRTUAL = "virtual"
 VIRTUAL_SEED = 10
-"""Makes it a virtual GPU of its own, for which no campaign waits."""
+"""Makes it a virtual GPU of its own, for which no campaign waits, unless a session names another.
+"""
 
 RESULTS = Path("results") / "gpu-test"
 
@@ -92,12 +93,13 @@ class Rig:
         return self.arguments.get(finding, {})
 
 
-def rig(device: str, folder: Path, quick: bool = False) -> Rig:
+def rig(device: str, folder: Path, quick: bool = False, virtual_seed: int = VIRTUAL_SEED) -> Rig:
     """The rig of a device, `cuda:N`, `GPU-…` or `virtual`; leaves no CUDA context in this process.
 
     Args:
         folder: where the results of the tests go.
         quick: small images and short stretches, to see that the tests work at all.
+        virtual_seed: seed of the virtual GPU, which makes it the one or another.
 
     Raises:
         DeviceError: there is no such GPU.
@@ -106,7 +108,7 @@ def rig(device: str, folder: Path, quick: bool = False) -> Rig:
     meter = "nvml" if real else VIRTUAL
     changes: dict[str, Any] = {"device": device, "meter": meter}
     if not real:
-        changes["seed"] = VIRTUAL_SEED
+        changes["seed"] = virtual_seed
     document = overlay(read_merged([project_root() / "config" / "config.yaml"]), changes)
     config = resolve(document)
     settings = config.settings()

@@ -35,7 +35,7 @@ def swapped(monkeypatch: pytest.MonkeyPatch, fake_nvml: FakeNvml) -> FakeNvml:
     """CUDA counts the two GPUs of NVML the other way round."""
     fake_nvml.put("devices 2")
     order = [SECOND, FIRST]
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: len(order))
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda i: Properties(order[i].removeprefix("GPU-"))

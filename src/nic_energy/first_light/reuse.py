@@ -66,6 +66,11 @@ def take_over_passport(tests: Path, setup_folder: Path) -> bool:
     return True
 
 
+def passport_records(setup_folder: Path) -> int:
+    """How many records of the sensor the raw store of the set-up has."""
+    return len(list((RawStore(setup_folder).root / KEY).glob("*.parquet")))
+
+
 def read_document(path: Path) -> dict[str, Any]:
     """A JSON object; empty where there is none."""
     try:

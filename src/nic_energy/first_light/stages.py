@@ -20,6 +20,7 @@ from nic_energy.first_light.reuse import (
     basis,
     keep_basis,
     passed_before,
+    passport_records,
     read_document,
     take_over_passport,
 )
@@ -137,6 +138,8 @@ class Stages:
                 "-p", "no:cacheprovider", "--require-gpu", "--gpu-device", self.plan.device,
                 "--gpu-results", str(folder.absolute()),
                 *(["--gpu-quick"] if self.quick else []),
+                *(["--gpu-virtual-seed", str(self.plan.document["seed"])]
+                  if self.plan.is_virtual else []),
             ],
             tick=lambda: tell(Progress(_last_test(self._log("GPU tests")))),
             cwd=root,
@@ -154,6 +157,7 @@ class Stages:
         target = "passport.json" if plan.config.passport else "idle.parquet"
         before = _written_ns(plan.folder / "reference" / target)
         taken = plan.config.passport and take_over_passport(plan.checks / "gpu_tests", plan.folder)
+        records = passport_records(plan.folder)
         status = self._snakemake("passport", f"{plan.folder}/reference/{target}")
         if status:
             return Result("failed", self._said("passport", f"Snakemake ended with {status}"),
@@ -163,7 +167,7 @@ class Stages:
         return Result(
             "passed",
             "idle reference recorded; the sensor's record is that of the GPU tests"
-            if taken
+            if taken and passport_records(plan.folder) == records
             else "idle reference and sensor recorded",
         )
 
